@@ -1,0 +1,29 @@
+"""Values that every room shares: volumes, geometry, modalities, errors, progress, settings."""
+
+from upfusion_med.core.errors import InputError, MissingPackageError, RuntimeFailure, UpFusionError, UsageError
+from upfusion_med.core.geometry import RAS_FROM_LPS, Geometry
+from upfusion_med.core.modality import Modality
+from upfusion_med.core.progress import Progress, SilentProgress
+from upfusion_med.core.settings import Device, FuseSettings, OutputFormat, Pooling, SliceAxis
+from upfusion_med.core.volume import GREY_LEVELS, RGB_LEVELS, Volume
+
+__all__ = [
+    "GREY_LEVELS",
+    "RAS_FROM_LPS",
+    "RGB_LEVELS",
+    "Device",
+    "FuseSettings",
+    "Geometry",
+    "InputError",
+    "MissingPackageError",
+    "Modality",
+    "OutputFormat",
+    "Pooling",
+    "Progress",
+    "RuntimeFailure",
+    "SilentProgress",
+    "SliceAxis",
+    "UpFusionError",
+    "UsageError",
+    "Volume",
+]
