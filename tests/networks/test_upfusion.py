@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from upfusion_med.core import UsageError
+from upfusion_med.networks.scope import RecordingScope, VolumeScope
+from upfusion_med.networks.upfusion import SIZES, UPFusion, create_size
+
+
+@pytest.fixture(scope="module")
+def network() -> UPFusion:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    net = create_size("tiny").eval()
+    for p in net.parameters():  # an untrained head hides what the modules do
+        p.data.mul_(1.5)
+    return net
+
+
+@pytest.fixture
+def pair() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    g = torch.Generator().manual_seed(1)
+    return (
+        torch.rand(2, 1, 48, 64, generator=g),
+        torch.rand(2, 1, 48, 64, generator=g),
+        torch.randn(2, 512, generator=g),
+    )
+
+
+def test_output_is_bounded_and_exactly_zero_where_both_inputs_are(network, pair):
+    a, b, code = (x.clone() for x in pair)
+    a[..., :20], b[..., :20] = 0, 0
+    with torch.no_grad():
+        fused = network(a, b, code)
+    assert fused.shape == a.shape
+    assert fused.min() >= 0
+    assert fused.max() <= 1
+    assert torch.equal(fused[..., :20], torch.zeros_like(fused[..., :20]))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 33), (50, 41)])
+def test_any_size_from_16_gives_what_padding_by_hand_gives(network, size):
+    g = torch.Generator().manual_seed(2)
+    a, b, code = torch.rand(1, 1, *size, generator=g), torch.rand(1, 1, *size, generator=g), torch.ones(1, 512)
+    padded = [torch.nn.functional.pad(x, (0, -size[1] % 8, 0, -size[0] % 8), mode="reflect") for x in (a, b)]
+    with torch.no_grad():
+        fused, by_hand = network(a, b, code), network(*padded, code)
+    assert fused.shape[-2:] == size
+    assert torch.equal(fused, by_hand[..., : size[0], : size[1]])
+
+
+def test_colour_is_taken_as_its_luma(network, pair):
+    a, b, code = pair
+    rgb = torch.rand(2, 3, 48, 64)
+    luma = 0.299 * rgb[:, :1] + 0.587 * rgb[:, 1:2] + 0.114 * rgb[:, 2:]
+    with torch.no_grad():
+        assert torch.allclose(network(rgb, b, code), network(luma, b, code), atol=1e-6)
+
+
+def test_one_code_serves_the_whole_batch(network, pair):
+    a, b, code = pair
+    with torch.no_grad():
+        assert torch.allclose(network(a, b, code[:1]), network(a, b, code[:1].expand(2, -1)), atol=1e-6)
+
+
+def test_the_text_changes_the_result_but_its_length_does_not(network, pair):
+    a, b, code = pair
+    with torch.no_grad():
+        one = network(a, b, code[:1])
+        assert torch.allclose(one, network(a, b, 8.8 * code[:1]), atol=1e-6)
+        assert (one - network(a, b, code[1:])).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "code"),
+    [
+        ((1, 1, 15, 64), (1, 1, 15, 64), (1, 512)),
+        ((1, 1, 32, 32), (1, 1, 32, 40), (1, 512)),
+        ((1, 2, 32, 32), (1, 2, 32, 32), (1, 512)),
+        ((1, 1, 32, 32), (1, 1, 32, 32), (1, 384)),
+        ((1, 1, 32, 32), (1, 1, 32, 32), (3, 512)),
+        ((1, 32, 32), (1, 32, 32), (1, 512)),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(network, a, b, code):
+    with pytest.raises(UsageError):
+        network(torch.zeros(a), torch.zeros(b), torch.zeros(code))
+
+
+def test_selection_text_and_semantics_get_gradients(pair):
+    torch.manual_seed(3)
+    net = create_size("tiny").train()
+    a, b, code = pair
+    (net(a, b, code) - a).abs().mean().backward()
+    for part in ("pruning.attention", "pruning.semantic", "pruning.alpha", "perturbations.0.text",
+                 "perturbations.0.attention", "perturbations.3.text", "perturbations.3.attention"):  # fmt: skip
+        norms = [p.grad.norm().item() for n, p in net.named_parameters() if n.startswith(part)]
+        assert norms, part
+        assert max(norms) > 0, part
+    assert all(p.grad is None for p in net.pruning.backbone.parameters())
+
+
+def test_the_backbone_stays_as_it_was_trained():
+    net = create_size("tiny").train()
+    assert net.training
+    assert not any(m.training for m in net.pruning.backbone.modules())
+
+
+def test_a_slice_does_not_depend_on_its_neighbours(network, pair):
+    a, b, code = pair
+    with torch.no_grad():
+        together = network(a, b, code[:1])
+        alone = torch.cat([network(a[i : i + 1], b[i : i + 1], code[:1]) for i in range(2)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_a_volume_scope_decides_once_for_all_slices(network, pair):
+    a, b, code = pair
+    scope = RecordingScope()
+    with torch.no_grad():
+        recorded = network(a, b, code[:1], scope)
+        replayed = network(a, b, code[:1], VolumeScope(scope.statistics))
+        alone = network(a[:1], b[:1], code[:1], VolumeScope(scope.statistics))
+        itself = network(a[:1], b[:1], code[:1])
+    assert torch.allclose(recorded, replayed, atol=1e-5)
+    assert torch.allclose(recorded[:1], alone, atol=1e-5)
+    assert (alone - itself).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("switch", ["scpm", "gam", "tcpm", "semantics", "scpm_attention", "tcpm_attention"])
+def test_every_module_can_be_switched_off(switch, pair):
+    torch.manual_seed(0)
+    net = UPFusion(replace(SIZES["tiny"], **{switch: False})).eval()
+    a, b, code = pair
+    with torch.no_grad():
+        assert net(a, b, code).shape == a.shape
+    assert sum(p.numel() for p in net.parameters()) < sum(p.numel() for p in create_size("tiny").parameters())
+
+
+def test_unknown_size_is_named():
+    with pytest.raises(UsageError, match="huge"):
+        create_size("huge")
