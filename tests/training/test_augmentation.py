@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from upfusion_med.training.augmentation import PROMPT_EMPHASIS, PROMPT_SHARES, augment, draw_batch, random_body
+from upfusion_med.training.pairs import TrainingPair
+
+
+@pytest.fixture
+def pair() -> TrainingPair:
+    rng = np.random.default_rng(0)
+    return TrainingPair("p", "p", *rng.integers(0, 256, (2, 100, 140), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("prompt", PROMPT_SHARES)
+def test_crops_are_finite_and_in_range_for_every_prompt(pair, prompt):
+    for seed in range(15):
+        for image in augment(pair, 64, prompt, np.random.default_rng(seed)):
+            assert image.shape == (64, 64)
+            assert image.dtype == np.float32
+            assert np.isfinite(image).all()
+            assert image.min() >= 0
+            assert image.max() <= 1
+
+
+def test_medical_prompts_often_have_an_exactly_black_background(pair):
+    rng = np.random.default_rng(1)
+    both_black = [
+        float(((a == 0) & (b == 0)).mean()) > 0.05 for a, b in (augment(pair, 64, "mri_ct", rng) for _ in range(40))
+    ]
+    assert sum(both_black) > 15
+
+
+def test_a_picture_smaller_than_the_crop_is_reflected(pair):
+    assert augment(pair, 160, "universal", np.random.default_rng(0))[0].shape == (160, 160)
+
+
+def test_the_same_key_draws_the_same_batch(pair):
+    one, two = (draw_batch([pair], 3, 64, np.random.default_rng((5, 0, 9))) for _ in range(2))
+    assert np.array_equal(one[0], two[0])
+    assert one[2] == two[2]
+
+
+def test_a_body_has_an_inside_and_an_outside():
+    masks = [random_body(64, np.random.default_rng(s)) for s in range(10)]
+    assert all(set(np.unique(m)) <= {0.0, 1.0} for m in masks)
+    assert np.mean([m.mean() for m in masks]) == pytest.approx(0.45, abs=0.3)
+
+
+def test_every_prompt_has_an_emphasis():
+    assert set(PROMPT_EMPHASIS) == set(PROMPT_SHARES)
+    assert sum(PROMPT_SHARES.values()) == pytest.approx(1)

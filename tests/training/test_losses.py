@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from upfusion_med.metrics import compute
+from upfusion_med.training import losses
+
+
+@pytest.fixture
+def images() -> tuple[torch.Tensor, torch.Tensor]:
+    y, x = torch.meshgrid(torch.arange(96.0), torch.arange(80.0), indexing="ij")
+    a = 0.5 + 0.3 * torch.sin(x / 3) * torch.cos(y / 5)
+    b = 0.4 + 0.3 * torch.cos(x / 9 + y / 4)
+    return a[None, None], b[None, None]
+
+
+def test_ssim_and_vif_agree_with_the_metrics(images):
+    a, b = (torch.round(255 * x) / 255 for x in images)
+    fused = torch.round(255 * torch.maximum(a, b)) / 255
+    scores = compute(*(255 * x[0, 0].double().numpy() for x in (fused, a, b)), names=["ssim_a", "vif_a", "vif_b"])
+    assert losses.ssim(fused, a).item() == pytest.approx(scores["ssim_a"], rel=1e-3)
+    assert losses.vif(a, fused).item() == pytest.approx(scores["vif_a"], rel=1e-3)
+    assert losses.vif(b, fused).item() == pytest.approx(scores["vif_b"], rel=1e-3)
+
+
+def test_identical_pictures_cost_nothing(images):
+    a, _ = images
+    parts = losses.components(a, a, a, torch.tensor([0.5]))
+    assert all(value.item() == pytest.approx(0, abs=2e-3) for value in parts.values())
+
+
+def test_a_copy_is_out_of_balance_and_the_emphasis_says_which_source_counts(images):
+    a, b = images
+    copy = losses.components(a, a, b, torch.tensor([0.5]))
+    assert copy["balance"].item() > 0.5
+    only_a, only_b = (losses.components(a, a, b, torch.tensor([e]))["vif"].item() for e in (1.0, 0.0))
+    assert only_a < 0.01 < 0.5 < only_b
+
+
+def test_gradients_are_finite_on_black_and_constant_pictures():
+    black = torch.zeros(1, 1, 64, 64)
+    fused = torch.full_like(black, 0.1, requires_grad=True)
+    parts = losses.components(fused, black, black, torch.tensor([0.5]))
+    losses.total(parts, {name: 1.0 for name in parts}).backward()
+    assert torch.isfinite(fused.grad).all()

@@ -1,0 +1,1 @@
+"""Training: pairs, augmentation, losses, trainer."""

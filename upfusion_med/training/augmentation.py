@@ -1,0 +1,142 @@
+"""Crops that look like other modalities, made from infrared-visible pairs only.
+
+No medical picture is used. What medical pictures have and street scenes lack is imitated: large regions of exact zero,
+smooth low-resolution uptake, saturated bone, inverted contrast. Each named prompt goes with its own imitation, so that
+the text code tells the network what kind of pair it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from upfusion_med.training.pairs import TrainingPair
+
+FloatImage = NDArray[np.float32]
+#: Prompts a training crop can go with, and how often.
+PROMPT_SHARES = {
+    "universal": 0.25,
+    "infrared_visible": 0.25,
+    "mri_pet": 0.15,
+    "mri_spect": 0.15,
+    "mri_ct": 0.15,
+    "gfp_phase_contrast": 0.05,
+}
+#: What a prompt asks for, as the share of the first picture in the similarity terms of the loss.
+PROMPT_EMPHASIS = {
+    "universal": 0.5,
+    "infrared_visible": 0.5,
+    "mri_pet": 0.5,
+    "mri_spect": 0.6,
+    "mri_ct": 0.55,
+    "gfp_phase_contrast": 0.65,
+}
+
+
+def random_crop(pair: TrainingPair, side: int, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+    """The same random square of both pictures, mirrored and turned at random, in 0..1; reflected where too small."""
+    a, b = pair.visible, pair.infrared
+    lack = [max(side - n, 0) for n in a.shape]
+    if any(lack):
+        pad = [(0, lack[0]), (0, lack[1])]
+        a, b = np.pad(a, pad, mode="reflect"), np.pad(b, pad, mode="reflect")
+    y, x = (int(rng.integers(0, n - side + 1)) for n in a.shape)
+    turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+    crops = []
+    for image in (a, b):
+        crop = np.rot90(image[y : y + side, x : x + side], turns)
+        crop = crop[:, ::-1] if mirror else crop
+        crops.append(np.ascontiguousarray(crop).astype(np.float32) / 255.0)
+    return crops[0], crops[1]
+
+
+def tone(image: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """Random gamma, contrast, sometimes inversion, sometimes coarse quantisation."""
+    if rng.random() < 0.5:
+        image = image ** np.float32(np.exp(rng.uniform(-0.7, 0.7)))
+    if rng.random() < 0.3:
+        gain = rng.uniform(0.6, 1.6)
+        image = np.clip(image * gain + rng.uniform(-0.15, 0.05), 0, 1)
+    if rng.random() < 0.15:
+        image = 1.0 - image
+    if rng.random() < 0.1:
+        levels = int(rng.integers(8, 64))
+        image = np.round(image * levels) / levels
+    return image.astype(np.float32)
+
+
+def random_body(side: int, rng: np.random.Generator) -> FloatImage:
+    """A mask of one or more wobbling ellipses, 1 inside and exactly 0 outside, like a head in air."""
+    y, x = np.mgrid[0:side, 0:side] / (side - 1.0) - 0.5
+    angle = rng.uniform(0, np.pi)
+    cy, cx = rng.uniform(-0.35, 0.35, 2)
+    ry, rx = rng.uniform(0.25, 0.65, 2)
+    u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
+    v = -(x - cx) * np.sin(angle) + (y - cy) * np.cos(angle)
+    phi = np.arctan2(v / ry, u / rx)
+    wobble = 1 + sum(rng.uniform(-0.06, 0.06) * np.cos(k * phi + rng.uniform(0, 6.3)) for k in (2, 3, 5))
+    return ((u / rx) ** 2 + (v / ry) ** 2 <= wobble**2).astype(np.float32)
+
+
+def smooth_uptake(image: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """Low-resolution uptake: blurred, its darkest part taken as nothing, stretched."""
+    blurred = gaussian_filter(image, rng.uniform(1.0, 4.0))
+    low = np.quantile(blurred, rng.uniform(0.0, 0.5))
+    high = max(float(blurred.max()), low + 0.05)
+    return np.clip((blurred - low) / (high - low), 0, 1).astype(np.float32) * np.float32(rng.uniform(0.6, 1.0))
+
+
+def saturated_window(image: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """A narrow display window: much of the picture black, its brightest part saturated, like bone in a CT window."""
+    low, high = np.quantile(image, [rng.uniform(0.2, 0.6), rng.uniform(0.8, 0.97)])
+    return np.clip((image - low) / max(high - low, 0.05), 0, 1).astype(np.float32)
+
+
+def augment(pair: TrainingPair, side: int, prompt: str, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+    """One training crop for one prompt.
+
+    Args:
+        pair: Infrared-visible pair.
+        side: Side of the square crop in pixels.
+        prompt: Key of ``PROMPT_SHARES``; decides what the first picture imitates.
+        rng: Source of all randomness.
+
+    Returns:
+        First (visible or functional) and second (infrared or MRI) picture, (side, side) float32 in 0..1.
+    """
+    a, b = random_crop(pair, side, rng)
+    if rng.random() < 0.5:
+        a, b = b, a
+    a, b = tone(a, rng), tone(b, rng)
+    if prompt in ("mri_pet", "mri_spect"):
+        a = smooth_uptake(a, rng)
+    elif prompt == "mri_ct":
+        a = saturated_window(a, rng)
+    elif prompt == "gfp_phase_contrast":
+        a = saturated_window(gaussian_filter(a, 0.7), rng)
+    elif rng.random() < 0.15:
+        a = gaussian_filter(a, rng.uniform(0.5, 3.0))
+    medical = prompt.startswith("mri")
+    draw = rng.random()
+    if draw < (0.7 if medical else 0.1):
+        body = random_body(side, rng)
+        a, b = a * body, b * body
+    elif draw < (0.85 if medical else 0.2):
+        body = random_body(side, rng)
+        a, b = (a * body, b) if rng.random() < 0.5 else (a, b * body)
+    return a.astype(np.float32), b.astype(np.float32)
+
+
+def draw_batch(
+    pairs: Sequence[TrainingPair], batch: int, side: int, rng: np.random.Generator
+) -> tuple[FloatImage, FloatImage, list[str]]:
+    """A batch of augmented crops: two (batch, 1, side, side) arrays and the prompt of each."""
+    prompts = rng.choice(list(PROMPT_SHARES), size=batch, p=list(PROMPT_SHARES.values())).tolist()
+    chosen = rng.integers(0, len(pairs), batch)
+    crops = [augment(pairs[int(i)], side, prompt, rng) for i, prompt in zip(chosen, prompts, strict=True)]
+    first = np.stack([a for a, _ in crops])[:, None]
+    second = np.stack([b for _, b in crops])[:, None]
+    return first, second, prompts

@@ -1,0 +1,104 @@
+"""Loss components, each a plain function of the fused and the two source pictures, (B, 1, H, W) in 0..1.
+
+Q_P, Q_ABF, Q_NCIE and SCD are kept out of the losses, so that they can judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@lru_cache(maxsize=16)
+def _gaussian(size: int, sigma: float) -> Tensor:
+    offsets = torch.arange(size, dtype=torch.float32) - size // 2
+    window = torch.exp(-(offsets**2) / (2 * sigma**2))
+    return window / window.sum()
+
+
+def _blur(x: Tensor, size: int, sigma: float) -> Tensor:
+    """Separable Gaussian of every channel, without padding."""
+    channels = x.shape[1]
+    window = _gaussian(size, sigma).to(x)
+    x = F.conv2d(x, window.view(1, 1, 1, -1).expand(channels, 1, 1, size), groups=channels)
+    return F.conv2d(x, window.view(1, 1, -1, 1).expand(channels, 1, size, 1), groups=channels)
+
+
+def _moments(x: Tensor, y: Tensor, size: int, sigma: float) -> tuple[Tensor, ...]:
+    """Local means, variances and covariance under a Gaussian window, each (B, 1, H', W')."""
+    stacked = _blur(torch.cat([x, y, x * x, y * y, x * y], dim=1), size, sigma)
+    mx, my, mxx, myy, mxy = stacked.split(1, dim=1)
+    return mx, my, mxx - mx * mx, myy - my * my, mxy - mx * my
+
+
+def intensity(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Mean absolute difference to the brighter source (released code of UP-Fusion; its paper: to each source)."""
+    return (fused - torch.maximum(first, second)).abs().mean()
+
+
+def _sobel(x: Tensor) -> Tensor:
+    kernel = x.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), torch.stack([kernel, kernel.T])[:, None])
+
+
+def gradient(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Mean absolute difference to the signed Sobel response of the source with the stronger one (paper eq. 4)."""
+    of_first, of_second = _sobel(first), _sobel(second)
+    target = torch.where(of_first.abs() >= of_second.abs(), of_first, of_second)
+    return (_sobel(fused) - target).abs().mean()
+
+
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """SSIM per sample (Wang et al. 2004; 11x11 Gaussian, sigma 1.5, valid, range 1)."""
+    mx, my, vx, vy, cov = _moments(x, y, 11, 1.5)
+    c1, c2 = 0.01**2, 0.03**2
+    score = (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    return score.mean((1, 2, 3))
+
+
+def vif(reference: Tensor, fused: Tensor) -> Tensor:
+    """Pixel-domain visual information fidelity per sample (Sheikh and Bovik 2006), smooth enough for training."""
+    noise = 2.0 / 255.0**2
+    numerator = denominator = reference.new_zeros(reference.shape[0])
+    for scale in range(1, 5):
+        size = 2 ** (5 - scale) + 1
+        if scale > 1:
+            pair = _blur(torch.cat([reference, fused], dim=1), size, size / 5)[:, :, ::2, ::2]
+            reference, fused = pair.split(1, dim=1)
+        _, _, vr, vf, cov = _moments(reference, fused, size, size / 5)
+        vr, vf = vr.clamp(min=0), vf.clamp(min=0)
+        gain = (cov / (vr + 1e-7)).clamp(min=0)
+        rest = (vf - gain * cov).clamp(min=0)
+        numerator = numerator + torch.log1p(gain * gain * vr / (rest + noise)).sum((1, 2, 3))
+        denominator = denominator + torch.log1p(vr / noise).sum((1, 2, 3))
+    return numerator / denominator.clamp(min=1.0)
+
+
+def components(fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor) -> dict[str, Tensor]:
+    """Every component by name; each is a scalar that training makes small.
+
+    Args:
+        fused: Network output.
+        first: Visible or functional picture.
+        second: Infrared picture or MRI.
+        emphasis: (B,) share of the first picture in the similarity terms, 0..1.
+
+    ``balance`` is the distance between the two sources' fidelities: it keeps a fusion from becoming a copy.
+    """
+    vif_first, vif_second = vif(first, fused), vif(second, fused)
+    return {
+        "intensity": intensity(fused, first, second),
+        "gradient": gradient(fused, first, second),
+        "ssim": 1 - (emphasis * ssim(fused, first) + (1 - emphasis) * ssim(fused, second)).mean(),
+        "vif": 1 - (emphasis * vif_first + (1 - emphasis) * vif_second).mean(),
+        "balance": (vif_first - vif_second).abs().mean(),
+    }
+
+
+def total(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Weighted sum of the components; a component without a weight does not count."""
+    return torch.stack([weights[name] * parts[name] for name in weights]).sum()
