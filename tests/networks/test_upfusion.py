@@ -53,7 +53,7 @@ def test_any_size_from_16_gives_what_padding_by_hand_gives(network, size):
 
 
 def test_colour_is_taken_as_its_luma(network, pair):
-    a, b, code = pair
+    _, b, code = pair
     rgb = torch.rand(2, 3, 48, 64)
     luma = 0.299 * rgb[:, :1] + 0.587 * rgb[:, 1:2] + 0.114 * rgb[:, 2:]
     with torch.no_grad():

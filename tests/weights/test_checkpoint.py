@@ -50,7 +50,7 @@ def test_the_prompt_follows_the_modality_and_falls_back_to_the_universal_one():
 
 def test_a_code_of_another_encoder_is_refused():
     code = TextCode(np.ones(512, np.float32), "clip_vit_b_32")
-    with pytest.raises(UsageError, match="clip_vit_b_32.*minilm_512"):
+    with pytest.raises(UsageError, match=r"clip_vit_b_32.*minilm_512"):
         table().code(code)
     assert table("clip_vit_b_32").code(code).shape == (512,)
 

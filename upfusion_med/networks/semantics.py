@@ -20,7 +20,6 @@ class SemanticBackbone(nn.Module):
 
     Args:
         name: timm model name, such as ``tf_efficientnet_lite0`` or ``convnext_tiny``.
-        normalise: Standardise the descriptor by the fixed statistics in ``centre`` and ``scale``.
 
     Attributes:
         width: Length of the descriptor.
@@ -37,12 +36,12 @@ class SemanticBackbone(nn.Module):
             raise UsageError(f"timm knows no backbone '{name}'; expected a name of timm.list_models().")
         self.name = name
         self.features = timm.create_model(name, pretrained=False, features_only=True)
-        self.width = int(self.features.feature_info.channels()[-1])
+        self.width = int(self.features.feature_info.channels()[-1])  # type: ignore[union-attr, operator]
         settings = timm.get_pretrained_cfg(name)
-        mean = settings.mean if settings else (0.485, 0.456, 0.406)
-        std = settings.std if settings else (0.229, 0.224, 0.225)
-        self.register_buffer("centre", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        if settings is None:
+            raise UsageError(f"timm does not say in which range the backbone '{name}' wants its pictures.")
+        self.register_buffer("centre", torch.tensor(settings.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(settings.std).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
         self.eval()
 

@@ -2,11 +2,9 @@
 
 from upfusion_med.weights.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from upfusion_med.weights.prompts import PromptTable, TextCode
-from upfusion_med.weights.registry import ALIASES, DEFAULT_MODEL, SHIPPED, load_checkpoint
+from upfusion_med.weights.registry import SHIPPED, load_checkpoint
 
 __all__ = [
-    "ALIASES",
-    "DEFAULT_MODEL",
     "SHIPPED",
     "Checkpoint",
     "PromptTable",

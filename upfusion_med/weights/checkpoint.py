@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upfusion_med.core import InputError, MissingPackageError
+from upfusion_med.networks.registry import CODE_PREFIX
 from upfusion_med.weights.prompts import PromptTable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-#: Tensors whose keys begin so are text codes of named prompts, not weights.
-CODE_PREFIX = "text_code."
 
 
 def sha256_of(path: Path) -> str:
@@ -138,5 +136,6 @@ def write_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial")
     save_file(tensors, beside, metadata=metadata)
+    beside.chmod(0o644)  # safetensors writes files that only their owner can read
     beside.replace(path)
     return sha256_of(path)

@@ -72,8 +72,10 @@ class PromptTable:
             return vector
         if prompt in self.codes:
             return np.asarray(self.codes[prompt], np.float32)
+        if prompt in self.sentences:  # a converted checkpoint knows the sentence, but its code was never stored
+            return encoder_for(self.encoder).encode(self.sentences[prompt])
         if " " not in prompt.strip():
-            names = ", ".join(self.codes) or "none"
+            names = ", ".join({**self.codes, **self.sentences}) or "none"
             raise UsageError(
                 f"There is no prompt '{prompt}'; the weights carry: {names}. A free text has blanks in it."
             )

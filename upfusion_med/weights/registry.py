@@ -6,13 +6,11 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from upfusion_med.core import UsageError
+from upfusion_med.networks.registry import ALIASES
 from upfusion_med.weights.checkpoint import Checkpoint, read_checkpoint
 
 #: Model names that have weights in the package.
 SHIPPED = ("upfusion-tiny",)
-#: What ``--model`` means where it is not given.
-DEFAULT_MODEL = "upfusion"
-ALIASES = {"upfusion": "upfusion-tiny"}
 
 
 def load_checkpoint(model: str | Path) -> Checkpoint:

@@ -1,0 +1,58 @@
+"""``upfusion weights``: what is done with files of network weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from upfusion_med.weights.conversion import ConversionReport
+
+app = typer.Typer(no_args_is_help=True, help="Files of network weights.")
+
+
+@app.callback()
+def weights() -> None:
+    """Files of network weights."""
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="The authors' checkpoint (.pth or .pt).")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DST", help="File to write (.safetensors).")],
+    model: Annotated[str, typer.Option(help="Network that the checkpoint belongs to.")] = "upfusion-paper",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+) -> None:
+    """Convert the authors' checkpoint to this package's format."""
+    from upfusion_med.weights.conversion import convert_checkpoint
+
+    show(convert_checkpoint(source, output, model, force=force))
+
+
+def show(report: ConversionReport) -> None:
+    """Print a report as a table of two columns."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    dead = f"{report.dropped_tensors} tensors, {report.dropped_parameters:,} parameters"
+    expected = "" if report.alpha == 1.0 else "; the released training leaves it at exactly 1"
+    for name, value in (
+        ("network", report.model),
+        ("state dict under", report.wrapper or "(bare)"),
+        ("prefix stripped", report.prefix or "(none)"),
+        ("ignored beside it", ", ".join(report.ignored_entries) or "(nothing)"),
+        ("dropped, never called", dead),
+        ("kept", f"{report.kept_tensors} tensors, {report.kept_parameters:,} parameters"),
+        ("alpha", f"{report.alpha:g}{expected}"),
+        ("written to", str(report.destination)),
+        ("SHA-256", report.sha256),
+        ("SHA-256 of the source", report.source_sha256),
+    ):
+        table.add_row(name, value)
+
+    Console().print(table)
