@@ -64,7 +64,7 @@ def tone(image: FloatImage, rng: np.random.Generator) -> FloatImage:
         image = 1.0 - image
     if rng.random() < 0.1:
         levels = int(rng.integers(8, 64))
-        image = np.round(image * levels) / levels
+        image = (np.round(image * levels) / levels).astype(np.float32)
     return image.astype(np.float32)
 
 

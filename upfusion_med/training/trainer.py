@@ -113,7 +113,7 @@ def load_backbone(network: nn.Module, path: Path) -> None:
     """Put pretrained weights into the network's semantic backbone; classifier layers of the file are not needed."""
     from safetensors.torch import load_file
 
-    features = network.pruning.backbone.features  # type: ignore[union-attr]
+    features: nn.Module = network.get_submodule("pruning.backbone.features")
     wanted = features.state_dict()
     have = {k: v.float() for k, v in load_file(path).items()}
     missing = sorted(set(wanted) - set(have) - {k for k in wanted if k.endswith("num_batches_tracked")})
@@ -138,7 +138,7 @@ class Trainer:
         self.network = create(config.model, **config.overrides)
         if config.backbone_weights and getattr(self.network.pruning, "backbone", None) is not None:  # type: ignore[union-attr]
             load_backbone(self.network, Path(config.backbone_weights))
-        self.network.to(self.device, memory_format=torch.channels_last).train()
+        self.network.to(self.device).train()
         self.learned = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.learned, lr=config.learning_rate, weight_decay=1e-4)
         self.average = [p.detach().clone() for p in self.learned]
@@ -221,7 +221,7 @@ class Trainer:
             self.optimizer.step()
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.learned, 1 - decay)
+            torch._foreach_lerp_(self.average, list[Tensor](self.learned), 1 - decay)
         self.step += 1
         return {"loss": loss.item(), "gradient_norm": norm.item(), **{k: v.item() for k, v in parts.items()}}
 
