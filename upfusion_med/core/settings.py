@@ -60,6 +60,8 @@ class FuseSettings:
         pooling: Global statistics once per volume (no flicker between slices), or slice by slice.
         mri_window: Display window (low, high) of the MRI in its units, or None: robust.
         functional_window: The same for the functional image.
+        mri_brightness: Level of the brightest MRI tissue in the fusion, 0..1; None: 0.7 where uptake is coloured, so
+            that hot uptake stays brighter than any tissue and colours have room; 1 otherwise.
         quantity: What to read from a PET series: ``"suv"``, ``"raw"``, or None: SUV where the file has it.
 
     Raises:
@@ -76,11 +78,16 @@ class FuseSettings:
     pooling: Pooling = Pooling.VOLUME
     mri_window: tuple[float, float] | None = None
     functional_window: tuple[float, float] | None = None
+    mri_brightness: float | None = None
     quantity: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UsageError(f"The batch size is {self.batch_size}; expected 1 or more.")
+        if self.mri_brightness is not None and not 0 < self.mri_brightness <= 1:
+            raise UsageError(
+                f"The brightness of the MRI is {self.mri_brightness}; expected a number from above 0 to 1."
+            )
         for name in ("mri_window", "functional_window"):
             window = getattr(self, name)
             if window is not None and not window[0] < window[1]:

@@ -12,9 +12,10 @@ import numpy as np
 
 from upfusion_med.training.trainer import Trainer
 from upfusion_med.weights import PromptTable, write_checkpoint
+from upfusion_med.weights.checkpoint import sha256_of
 
 #: Configuration fields that are places on the training machine, not facts about the weights.
-_PLACES = ("visible", "infrared", "table", "output", "text_codes", "backbone_weights", "device", "save_every")
+_PLACES = ("visible", "infrared", "table", "output", "text_codes", "backbone_weights", "start", "device", "save_every")
 
 
 def training_facts(trainer: Trainer) -> dict[str, Any]:
@@ -33,12 +34,20 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
         "training_pairs": len(trainer.training),
         "training_pairs_by_set": sets,
         "validation_pairs": len(trainer.validation),
+        "started_from_sha256": sha256_of(Path(trainer.config.start)) if trainer.config.start else None,
         "last_validation": validations[-1]["validation"] if validations else None,
     }
 
 
-def export_weights(trainer: Trainer, path: Path, card: Mapping[str, Any] | None = None) -> str:
-    """Write the averaged weights with the codes of the named prompts; returns the file's SHA-256."""
+def export_weights(trainer: Trainer, path: Path, card: Mapping[str, Any] | None = None, *, half: bool = True) -> str:
+    """Write the averaged weights with the codes of the named prompts; returns the file's SHA-256.
+
+    Args:
+        trainer: A run, at its last checkpoint.
+        path: Where to.
+        card: More facts for the model card.
+        half: Store matrices in float16: half the size, for shipping; not for starting another run from.
+    """
     with np.load(trainer.config.text_codes, allow_pickle=False) as table:
         sentences = {str(n): str(p) for n, p in zip(table["names"], table["prompts"], strict=True)}
     prompts = PromptTable(trainer.config.text_encoder, sentences, {n: c.numpy() for n, c in trainer.codes.items()})
@@ -49,4 +58,5 @@ def export_weights(trainer: Trainer, path: Path, card: Mapping[str, Any] | None 
         prompts=prompts,
         card={**training_facts(trainer), **(card or {})},
         overrides=trainer.config.overrides,
+        half=half,
     )

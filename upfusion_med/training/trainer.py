@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from upfusion_med.networks import create
 from upfusion_med.training import losses
 from upfusion_med.training.augmentation import PROMPT_EMPHASIS, draw_batch
 from upfusion_med.training.pairs import TrainingPair, load_pairs, split_by_scene
+from upfusion_med.weights import read_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class TrainingConfig:
         model: Network name.
         overrides: Fields of the network's configuration to replace (ablation).
         backbone_weights: safetensors file of the semantic backbone in timm names, or None for random weights.
+        start: Weights file (safetensors) to start from, or None for random weights.
         text_codes: npz with ``names`` and one array of codes.
         text_encoder: Which array of ``text_codes`` is used; recorded in the weights.
         exclude: Prefixes of pair names left out.
@@ -62,6 +65,7 @@ class TrainingConfig:
     model: str = "upfusion-tiny"
     overrides: Mapping[str, Any] = field(default_factory=dict)
     backbone_weights: str | None = None
+    start: str | None = None
     text_encoder: str = "minilm_512"
     exclude: tuple[str, ...] = ()
     steps: int = 6000
@@ -82,17 +86,13 @@ class TrainingConfig:
 
 
 def read_config(path: Path) -> TrainingConfig:
-    """Read a JSON or YAML configuration; unknown fields are an error that names them."""
+    """Read a JSON configuration; unknown fields are an error that names them."""
     try:
-        text = path.read_text()
+        raw = json.loads(path.read_text())
     except OSError as error:
         raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    if path.suffix in (".yaml", ".yml"):
-        import yaml
-
-        raw = yaml.safe_load(text)
-    else:
-        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"The configuration {path} is not JSON: {error}.") from error
     unknown = sorted(set(raw) - set(TrainingConfig.__dataclass_fields__))
     if unknown:
         raise UsageError(f"The configuration {path.name} has unknown fields: {', '.join(unknown)}.")
@@ -115,7 +115,9 @@ def load_backbone(network: nn.Module, path: Path) -> None:
 
     features: nn.Module = network.get_submodule("pruning.backbone.features")
     wanted = features.state_dict()
-    have = {k: v.float() for k, v in load_file(path).items()}
+    # timm flattens the first level of some families when it cuts off the classifier: stages.0 becomes stages_0.
+    tensors = {k: v.float() for k, v in load_file(path).items()}
+    have = {re.sub(r"^(\w+)\.(\d+)\.", r"\1_\2.", k): v for k, v in tensors.items()} | tensors
     missing = sorted(set(wanted) - set(have) - {k for k in wanted if k.endswith("num_batches_tracked")})
     if missing:
         raise InputError(f"{path.name} lacks {len(missing)} tensors of the backbone: {', '.join(missing[:10])}.")
@@ -138,6 +140,8 @@ class Trainer:
         self.network = create(config.model, **config.overrides)
         if config.backbone_weights and getattr(self.network.pruning, "backbone", None) is not None:  # type: ignore[union-attr]
             load_backbone(self.network, Path(config.backbone_weights))
+        if config.start:
+            self.network.load_state_dict(read_checkpoint(Path(config.start)).state)
         self.network.to(self.device).train()
         self.learned = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.learned, lr=config.learning_rate, weight_decay=1e-4)

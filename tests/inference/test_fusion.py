@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.inference.maximum_backend import MaximumBackend
+from upfusion_med.core import FuseSettings, InputError, Modality, OutputFormat, UsageError, Volume
+from upfusion_med.inference import fuse
+from upfusion_med.io import save_picture, save_scalar_nifti
+
+BOTH = FuseSettings(modality=Modality.PET)
+
+
+def oblique(spacing=(1.0, 1.2, 3.0), flip=(-1, 1, 1)) -> np.ndarray:
+    angle = np.deg2rad(20)
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag(np.multiply(spacing, flip))
+    affine[:3, 3] = (12.0, -31.0, 7.0)
+    return affine
+
+
+@pytest.fixture
+def study() -> tuple[Volume, Volume]:
+    """A head with a bright rim and a hot lesion in a PET on another grid; air is exactly zero in both."""
+    x, y, _ = np.mgrid[0:40, 0:36, 0:14]
+    r = np.hypot((x - 20) / 16, (y - 18) / 14)
+    mri = np.where(r < 1, 300 + 500 * (r > 0.85), 0).astype(np.float32)
+    affine = oblique()
+    coarse = affine.copy()
+    coarse[:3, :3] *= 2
+    coarse[:3, 3] += affine[:3, :3] @ [0.5, 0.5, 0.5]
+    u, v, _ = np.mgrid[0:20, 0:18, 0:7]
+    pet = np.where(np.hypot((u - 10) / 7, (v - 9) / 6) < 1, 1.0, 0.0) + 9.0 * (np.hypot(u - 12, v - 9) < 2)
+    return Volume(mri, affine, modality=Modality.MR), Volume(pet.astype(np.float32), coarse, "SUVbw", Modality.PET)
+
+
+def test_the_result_lies_on_the_grid_of_the_mri(study):
+    result = fuse(*study, BOTH, backend=MaximumBackend())
+    assert np.array_equal(result.volume.affine, study[0].affine)
+    assert result.volume.array.shape == (*study[0].array.shape, 3)
+    assert result.luminance.array.shape == study[0].array.shape
+
+
+def test_air_that_is_zero_in_both_is_exactly_black(study):
+    result = fuse(*study, BOTH, backend=MaximumBackend())
+    air = (result.mri.array == 0) & (result.functional.array.sum(-1) == 0)
+    assert air.mean() > 0.2
+    assert not result.volume.array[air].any()
+    assert not result.luminance.array[air].any()
+
+
+def test_equal_uptake_has_equal_colour_in_every_slice(study):
+    mri, pet = study
+    dark = mri.with_array(np.where(mri.array > 0, 1e-3, 0).astype(np.float32) + (mri.array > 700) * 800)
+    result = fuse(dark, pet, BOTH, backend=MaximumBackend())
+    inside = result.volume.array[24, 18, 3:11]
+    assert (inside == inside[0]).all()
+    assert inside[0].max() > 150
+
+
+def test_hotter_is_never_darker_where_the_mri_is_dark(study):
+    ramp = np.zeros((32, 32, 2), np.float32)
+    ramp[...] = np.linspace(0, 10, 32, dtype=np.float32)[:, None, None]
+    flat = np.zeros_like(ramp)
+    flat[0, 0, 0] = 1
+    for lut in ("ember", "hot_iron", "pet", "pet_20_step"):
+        settings = FuseSettings(modality=Modality.PET, lut=lut, functional_window=(0.0, 10.0))
+        result = fuse(Volume(flat, np.eye(4)), Volume(ramp, np.eye(4)), settings, backend=MaximumBackend())
+        assert (np.diff(result.luminance.array[:, 5, 1]) >= 0).all(), lut
+
+
+def test_outside_the_field_of_view_the_mri_stands_alone(study):
+    mri, pet = study
+    cropped = Volume(pet.array[:, :, :3], pet.affine, pet.units, Modality.PET)
+    result = fuse(mri, cropped, BOTH, backend=MaximumBackend())
+    assert 0 < result.report["functional_inside_field_of_view"] < 1
+    assert np.allclose(result.luminance.array[:, :, -1], 0.7 * result.mri.array[:, :, -1])
+
+
+def test_studies_that_do_not_overlap_are_refused(study):
+    mri, pet = study
+    far = pet.affine.copy()
+    far[:3, 3] += 5000
+    with pytest.raises(InputError, match="mm"):
+        fuse(mri, Volume(pet.array, far, pet.units, Modality.PET), BOTH, backend=MaximumBackend())
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_counted_and_refused(study, wrong):
+    mri, pet = study
+    broken = pet.array.copy()
+    broken[0, 0, :2] = wrong
+    with pytest.raises(InputError, match="2 values"):
+        fuse(mri, pet.with_array(broken), BOTH, backend=MaximumBackend())
+
+
+def test_a_constant_image_is_refused(study):
+    mri, pet = study
+    with pytest.raises(InputError, match="constant"):
+        fuse(mri, pet.with_array(np.full_like(pet.array, 7)), BOTH, backend=MaximumBackend())
+    with pytest.raises(InputError, match="MRI is constant"):
+        fuse(mri.with_array(np.zeros_like(mri.array)), pet, BOTH, backend=MaximumBackend())
+
+
+def test_an_unknown_colour_table_is_named(study):
+    with pytest.raises(UsageError, match="rainbowish"):
+        fuse(*study, FuseSettings(lut="rainbowish"), backend=MaximumBackend())
+
+
+def test_ct_is_fused_in_grey_and_bone_stays_bright(study):
+    mri, _ = study
+    hounsfield = np.where(mri.array > 700, 1200, np.where(mri.array > 0, 40, -1000)).astype(np.float32)
+    result = fuse(mri, Volume(hounsfield, mri.affine, "HU"), backend=MaximumBackend())
+    assert result.report["modality"]["value"] == "ct"
+    rgb = result.volume.array
+    assert (rgb[..., 0] == rgb[..., 1]).all()
+    assert (rgb[..., 1] == rgb[..., 2]).all()
+    assert rgb[hounsfield == 1200].min() > 240
+
+
+def test_coloured_uptake_keeps_its_hue_and_gives_up_saturation_only(study):
+    mri, _ = study
+    rgb = np.zeros((*mri.array.shape, 3), np.float32)
+    rgb[10:30, 10:26] = (200, 40, 0)
+    result = fuse(mri, Volume(rgb, mri.affine, "RGB levels"), BOTH, backend=MaximumBackend())
+    fused = result.volume.array[15:25, 15:21, 5].reshape(-1, 3)
+    red, green, blue = (fused[:, i] - fused @ [0.299, 0.587, 0.114] for i in range(3))
+    assert np.allclose(green / red, (40 - 83.28) / (200 - 83.28), atol=0.03)
+    assert np.allclose(blue / red, (0 - 83.28) / (200 - 83.28), atol=0.03)
+
+
+def test_saved_volumes_read_back_with_the_same_geometry_and_bytes(study, tmp_path):
+    result = fuse(*study, BOTH, backend=MaximumBackend())
+    files = {f.name for f in result.save(tmp_path / "out")}
+    assert files == {"fused_rgb.nii.gz", "fused_rgb.nrrd", "fused_luminance.nii.gz", "fused_luminance.nrrd",
+                     "contact_sheet.png", "report.json"}  # fmt: skip
+    rgb = result.volume.array.astype(np.uint8)
+    nifti = nib.load(tmp_path / "out" / "fused_rgb.nii.gz")
+    assert np.allclose(nifti.affine, study[0].affine, atol=1e-4)
+    assert np.array_equal(np.stack([np.asarray(nifti.dataobj)[c] for c in "RGB"], -1), rgb)
+    nrrd = sitk.ReadImage(str(tmp_path / "out" / "fused_rgb.nrrd"))
+    assert np.array_equal(sitk.GetArrayFromImage(nrrd).transpose(2, 1, 0, 3), rgb)
+    corner = np.array(nrrd.TransformIndexToPhysicalPoint((39, 35, 13))) * (-1, -1, 1)
+    assert np.allclose(corner, (study[0].affine @ [39, 35, 13, 1])[:3], atol=1e-4)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["notice"] == "Not for diagnostic use"
+    assert report["windows"]["functional"]["units"] == "SUVbw"
+
+
+def test_a_folder_with_something_in_it_is_left_alone(study, tmp_path):
+    result = fuse(*study, BOTH, backend=MaximumBackend())
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        result.save(tmp_path)
+    result.save(tmp_path, [OutputFormat.PNG], force=True)
+    assert {f.name for f in tmp_path.iterdir()} == {"notes.txt", "contact_sheet.png", "report.json"}
+
+
+def test_a_failure_while_writing_leaves_nothing(study, tmp_path, monkeypatch):
+    result = fuse(*study, BOTH, backend=MaximumBackend())
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("upfusion_med.inference.result.save_scalar_nrrd", full_disk)
+    with pytest.raises(Exception, match="No space left"):
+        result.save(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pair_of_pictures_gives_a_picture_of_its_size(tmp_path):
+    rng = np.random.default_rng(0)
+    save_picture(tmp_path / "mr.png", rng.integers(0, 255, (31, 45), dtype=np.uint8))
+    save_picture(tmp_path / "spect.png", rng.integers(0, 255, (31, 45, 3), dtype=np.uint8))
+    result = fuse(tmp_path / "mr.png", tmp_path / "spect.png", backend=MaximumBackend())
+    files = {f.name for f in result.save(tmp_path / "out")}
+    assert files == {"fused.png", "contact_sheet.png", "report.json"}
+    assert result.volume.array.shape == (31, 45, 1, 3)
+    assert result.report["modality"] == {"value": "spect", "how": "guessed from 'spect' in the file name"}
+
+
+def test_pictures_of_other_sizes_and_a_picture_with_a_volume_are_refused(tmp_path, study):
+    save_picture(tmp_path / "a.png", np.arange(400, dtype=np.uint8).reshape(20, 20))
+    save_picture(tmp_path / "b.png", np.arange(420, dtype=np.uint8).reshape(20, 21))
+    save_scalar_nifti(tmp_path / "mr.nii.gz", study[0].array, study[0].affine)
+    with pytest.raises(InputError, match="20x20 and 20x21"):
+        fuse(tmp_path / "a.png", tmp_path / "b.png", backend=MaximumBackend())
+    with pytest.raises(InputError, match="one kind"):
+        fuse(tmp_path / "mr.nii.gz", tmp_path / "b.png", backend=MaximumBackend())
+
+
+def test_infrared_keeps_the_colours_of_the_visible_picture(tmp_path):
+    visible = np.zeros((32, 32, 3), np.uint8)
+    visible[...] = np.linspace(20, 90, 32, dtype=np.uint8)[:, None, None]
+    visible[..., 2] += 60
+    warm = np.zeros((32, 32), np.uint8)
+    warm[10:14, 10:14] = 200
+    save_picture(tmp_path / "vi.png", visible)
+    save_picture(tmp_path / "ir.png", warm)
+    seen = []
+
+    class Watching(MaximumBackend):
+        def fuse(self, functional, mri, context):
+            seen.append((functional.max(), mri.max()))
+            return super().fuse(functional, mri, context)
+
+    settings = FuseSettings(modality=Modality.INFRARED)
+    result = fuse(tmp_path / "vi.png", tmp_path / "ir.png", settings, backend=Watching())
+    fused = result.volume.array[:, :, 0]
+    assert (fused[20, 20, 2] - fused[20, 20, 0]) == pytest.approx(60, abs=3)
+    assert result.luminance.array[12, 12, 0] == pytest.approx(200 / 255, abs=0.01)
+    assert seen[0][0] < seen[0][1], "the network wants the visible picture first"
+
+
+def test_other_frames_of_reference_are_warned_about(study):
+    mri, pet = study
+    one = Volume(mri.array, mri.affine, frame_of_reference_uid="1.2.3")
+    two = Volume(pet.array, pet.affine, "SUVbw", Modality.PET, frame_of_reference_uid="1.2.4")
+    assert any("frames of reference" in w for w in fuse(one, two, backend=MaximumBackend()).report["warnings"])
+    same = Volume(pet.array, pet.affine, "SUVbw", Modality.PET, frame_of_reference_uid="1.2.3")
+    assert fuse(one, same, backend=MaximumBackend()).report["warnings"] == []
+
+
+def test_the_way_of_a_study_does_not_import_torch():
+    code = "import upfusion_med.core, upfusion_med.io, upfusion_med.transforms, upfusion_med.inference, sys; " \
+           "import upfusion_med.inference.fusion; print('torch' in sys.modules)"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

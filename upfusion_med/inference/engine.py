@@ -1,0 +1,87 @@
+"""Cut a volume into slices, run a backend on them, put the result back: the one place that changes axis order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upfusion_med.core import Geometry, Pooling, Progress, SilentProgress, SliceAxis
+from upfusion_med.inference.backends.base import Backend, FloatArray
+
+#: Slices that decide the global statistics of a volume, at most.
+REPRESENTATIVES = 16
+#: Pixels in them, at most, so that large matrices do not need more memory than a batch.
+REPRESENTATIVE_PIXELS = 16 * 256 * 256
+#: Smallest side that the networks take; smaller slices are padded with zeros and cropped back.
+SMALLEST_SIDE = 16
+
+
+def slice_axis(geometry: Geometry, axis: SliceAxis) -> int:
+    """The array axis that runs closest along the anatomical direction, also in oblique grids."""
+    return next(k for k, (world, _) in enumerate(geometry.closest_world_axes()) if world == axis.world_axis)
+
+
+def representative_slices(functional: FloatArray, mri: FloatArray) -> NDArray[np.intp]:
+    """Indices of evenly spaced slices among those that hold something, (N, H, W) stacks given.
+
+    Slices weigh by where there is anatomy: a slice counts as holding something when more than 1 % of its pixels are
+    not zero in either image.
+    """
+    filled = ((functional > 0) | (mri > 0)).mean(axis=(1, 2))
+    holding = np.flatnonzero(filled > 0.01)
+    if holding.size == 0:
+        holding = np.flatnonzero(filled > 0)
+    room = max(REPRESENTATIVE_PIXELS // max(int(np.prod(functional.shape[1:])), 1), 1)
+    count = min(REPRESENTATIVES, room, holding.size)
+    picks = np.linspace(0, holding.size - 1, count + 2)[1:-1] if count > 1 else np.array([(holding.size - 1) / 2])
+    return holding[np.unique(np.round(picks).astype(np.intp))]
+
+
+def _pad_small(stack: FloatArray) -> FloatArray:
+    lack = [(0, max(SMALLEST_SIDE - side, 0)) for side in stack.shape[1:]]
+    return np.pad(stack, [(0, 0), *lack]) if any(n for _, n in lack) else stack
+
+
+def run(
+    backend: Backend,
+    functional: FloatArray,
+    mri: FloatArray,
+    axis: int,
+    *,
+    batch_size: int = 8,
+    pooling: Pooling = Pooling.VOLUME,
+    progress: Progress | None = None,
+) -> FloatArray:
+    """Fuse two arrays slice by slice.
+
+    Args:
+        backend: Runs the network.
+        functional: (I, J, K) float32 in 0..1.
+        mri: The same for the MRI.
+        axis: Array axis along which slices are stacked.
+        batch_size: Slices at once.
+        pooling: Whether the network's global decisions are made once for the volume or for each slice.
+        progress: Told about every slice.
+
+    Returns:
+        (I, J, K) float32 fused luminance in 0..1; exactly 0 wherever both inputs are exactly 0.
+    """
+    progress = progress or SilentProgress()
+    a = _pad_small(np.moveaxis(functional, axis, 0))
+    b = _pad_small(np.moveaxis(mri, axis, 0))
+    _, height, width = np.moveaxis(functional, axis, 0).shape
+    nothing = (a == 0) & (b == 0)
+    filled = np.flatnonzero(~nothing.all(axis=(1, 2)))
+    fused = np.zeros(a.shape, np.float32)
+    progress.stage("fusing slices", len(a))
+    progress.advance(len(a) - filled.size)
+    context = None
+    if pooling is Pooling.VOLUME and filled.size > 1:
+        chosen = representative_slices(a, b)
+        context = backend.decide(a[chosen], b[chosen])
+    for start in range(0, filled.size, batch_size):
+        batch = filled[start : start + batch_size]
+        fused[batch] = backend.fuse(a[batch], b[batch], context)
+        progress.advance(batch.size)
+    fused[nothing] = 0.0
+    return np.ascontiguousarray(np.moveaxis(fused[:, :height, :width], 0, axis))

@@ -1,0 +1,80 @@
+"""What was done to a study, as plain JSON: enough to repeat it, nothing about the patient."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from upfusion_med import __version__
+from upfusion_med.core import FuseSettings, Volume
+from upfusion_med.inference.modality_choice import ModalityChoice
+
+NOT_FOR_DIAGNOSTIC_USE = "Not for diagnostic use"
+
+
+def geometry_facts(volume: Volume) -> dict[str, Any]:
+    """Shape, spacing, orientation and affine of a volume."""
+    grid = volume.geometry
+    return {
+        "shape": list(grid.shape),
+        "spacing_mm": [round(s, 6) for s in grid.spacing_mm],
+        "orientation": "".join(grid.axis_codes),
+        "affine_ras_mm": grid.affine.tolist(),
+        "units": volume.units,
+        "colour": volume.is_rgb,
+        "picture": volume.is_picture,
+        "notes": plain(volume.notes),
+    }
+
+
+def build_report(
+    settings: FuseSettings,
+    choice: ModalityChoice,
+    facts: Mapping[str, Any],
+    backend: Mapping[str, Any],
+    mri: Volume,
+    functional: Volume,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The report of one fusion, ready for ``json.dumps``."""
+    warnings = list(facts["warnings"])
+    if not choice.certain:
+        warnings.append(f"Modality {choice.modality.value}: {choice.reason}. State it with --modality to be sure.")
+    return {
+        "notice": NOT_FOR_DIAGNOSTIC_USE,
+        "software": {"upfusion_med": __version__, "python": platform.python_version(), "numpy": np.__version__},
+        "network": dict(backend),
+        "settings": plain(asdict(settings)),
+        "modality": {"value": choice.modality.value, "how": choice.reason},
+        "alignment": "resampled onto the MRI's grid, linear; not registered",
+        "windows": {"mri": plain(facts["mri_window"]), "functional": plain(facts["functional_window"])},
+        "colour": facts["colour"],
+        "mri_brightness": facts.get("mri_brightness", 1.0),
+        "functional_inside_field_of_view": round(facts["functional_inside_field_of_view"], 6),
+        "mri": geometry_facts(mri),
+        "functional": geometry_facts(functional),
+        "seconds": dict(seconds),
+        "warnings": warnings,
+    }
+
+
+def plain(value: Any) -> Any:
+    """``value`` in JSON's own types."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
