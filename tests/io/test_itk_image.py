@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from upfusion_med.core import RGB_LEVELS, InputError, UsageError
+from upfusion_med.io import load_volume, save_rgb_nrrd, save_scalar_nrrd
+
+RNG = np.random.default_rng(3)
+
+
+def scalar_image(shape=(3, 4, 5)):
+    return sitk.GetImageFromArray(RNG.normal(size=shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha"])
+@pytest.mark.parametrize("keep", [0.2, 0.6, 0.98])
+def test_truncated_file_is_refused(tmp_path, suffix, keep):
+    file = tmp_path / f"a.{suffix}"
+    save_scalar_nrrd(file, RNG.normal(size=(20, 20, 20)).astype(np.float32), np.eye(4))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(InputError, match=rf"a\.{suffix} could not be read"):
+        load_volume(file)
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "mha"])
+def test_truncated_uncompressed_file_is_refused(tmp_path, suffix):
+    file = tmp_path / f"a.{suffix}"
+    sitk.WriteImage(scalar_image((20, 20, 20)), str(file))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=rf"a\.{suffix} could not be read"):
+        load_volume(file)
+
+
+def test_detached_data_file_beside_the_header_is_read(tmp_path):
+    image = scalar_image()
+    for name in ("a.mhd", "a.nhdr"):
+        sitk.WriteImage(image, str(tmp_path / name))
+        np.testing.assert_array_equal(load_volume(tmp_path / name).array, sitk.GetArrayFromImage(image).T)
+
+
+def test_missing_data_file_is_named(tmp_path):
+    sitk.WriteImage(scalar_image(), str(tmp_path / "a.mhd"))
+    (tmp_path / "a.raw").unlink()
+    with pytest.raises(InputError, match=r"data file 'a\.raw', which is not there"):
+        load_volume(tmp_path / "a.mhd")
+
+
+@pytest.mark.parametrize("target", ["../secret.raw", "/etc/hostname"])
+def test_data_file_outside_the_folder_is_not_followed(tmp_path, target):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (tmp_path / "secret.raw").write_bytes(b"\0" * 240)
+    sitk.WriteImage(scalar_image(), str(folder / "a.mhd"))
+    text = (folder / "a.mhd").read_text().replace("a.raw", target)
+    (folder / "a.mhd").write_text(text)
+    with pytest.raises(InputError, match="outside its own folder"):
+        load_volume(folder / "a.mhd")
+
+
+def test_time_series_is_refused_until_a_frame_is_chosen(tmp_path):
+    frames = [scalar_image(), scalar_image()]
+    sitk.WriteImage(sitk.JoinSeries(frames), str(tmp_path / "t.nrrd"))
+    with pytest.raises(InputError, match="2 volumes"):
+        load_volume(tmp_path / "t.nrrd")
+    np.testing.assert_array_equal(load_volume(tmp_path / "t.nrrd", frame=1).array, sitk.GetArrayFromImage(frames[1]).T)
+
+
+def test_two_dimensional_file_is_refused(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4), np.float32)), str(tmp_path / "a.nrrd"))
+    with pytest.raises(InputError, match="2 dimensions"):
+        load_volume(tmp_path / "a.nrrd")
+
+
+def test_vector_of_floats_is_refused(tmp_path):
+    image = sitk.GetImageFromArray(np.zeros((3, 4, 5, 3), np.float32), isVector=True)
+    sitk.WriteImage(image, str(tmp_path / "a.nrrd"))
+    with pytest.raises(InputError, match="3 components"):
+        load_volume(tmp_path / "a.nrrd")
+
+
+def test_complex_values_are_refused(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5), np.complex64)), str(tmp_path / "a.mha"))
+    with pytest.raises(InputError, match=r"complex|could not be read"):
+        load_volume(tmp_path / "a.mha")
+
+
+def test_nrrd_in_ras_space_is_placed_right(tmp_path):
+    header = (
+        "NRRD0004\ntype: uint8\ndimension: 3\nspace: right-anterior-superior\nsizes: 2 2 2\n"
+        "space directions: (2,0,0) (0,2,0) (0,0,3)\nspace origin: (10,20,30)\nencoding: raw\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + bytes(range(8)))
+    volume = load_volume(tmp_path / "a.nrrd")
+    np.testing.assert_allclose(volume.affine, [[2, 0, 0, 10], [0, 2, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]], atol=1e-9)
+
+
+def test_component_axis_last_reads_as_colour(tmp_path):
+    header = (
+        "NRRD0004\ntype: uint8\ndimension: 4\nspace: left-posterior-superior\nsizes: 3 2 2 2\n"
+        "space directions: none (2,0,0) (0,2,0) (0,0,3)\nkinds: RGB-color domain domain domain\n"
+        "space origin: (0,0,0)\nencoding: raw\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + bytes(range(24)))
+    volume = load_volume(tmp_path / "a.nrrd")
+    assert volume.units == RGB_LEVELS
+    assert volume.array[1, 0, 0].tolist() == [3, 4, 5]
+
+
+def test_header_without_spacing_is_read_with_a_warning(tmp_path):
+    header = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + bytes(range(8)))
+    assert "spacing" in load_volume(tmp_path / "a.nrrd").notes["warnings"][0]
+
+
+def test_wrong_colour_shape_and_wrong_ending_are_usage_errors(tmp_path):
+    with pytest.raises(UsageError, match="uint8"):
+        save_rgb_nrrd(tmp_path / "a.nrrd", np.zeros((2, 2, 2), np.uint8), np.eye(4))
+    with pytest.raises(UsageError, match=r"\.nrrd"):
+        save_scalar_nrrd(tmp_path / "a.nhdr", np.zeros((2, 2, 2), np.float32), np.eye(4))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,9 @@
+"""Why PET values cannot become SUV."""
+
+from __future__ import annotations
+
+from upfusion_med.core import InputError
+
+
+class SuvRefusedError(InputError):
+    """The header does not allow SUV; the text is the reason only, the reader adds how to go on without SUV."""
