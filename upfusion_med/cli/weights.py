@@ -31,6 +31,20 @@ def convert(
     show(convert_checkpoint(source, output, model, force=force))
 
 
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="Model name (see: upfusion info) or a .safetensors file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the two graphs and model.json.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
+) -> None:
+    """Write a model as ONNX graphs: `upfusion fuse --model FOLDER` then needs onnxruntime (80 MB) instead of PyTorch."""
+    from upfusion_med.weights import load_checkpoint
+    from upfusion_med.weights.onnx_export import export_onnx
+
+    for file in export_onnx(load_checkpoint(model), output, force=force):
+        typer.echo(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
+
+
 def show(report: ConversionReport) -> None:
     """Print a report as a table of two columns."""
     from rich.console import Console

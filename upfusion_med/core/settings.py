@@ -51,7 +51,7 @@ class FuseSettings:
 
     Attributes:
         modality: Kind of the functional image; None: decided from the file, and the report says how.
-        model: Shipped model name or path of a weights file.
+        model: Shipped model name, path of a weights file, or folder of an exported model.
         device: Where the network runs.
         lut: Name of the colour table for scalar uptake; None: the default of the modality.
         prompt: Name of a prompt, a free text, or None: the prompt of the modality.

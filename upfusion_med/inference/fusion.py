@@ -23,6 +23,7 @@ from upfusion_med.core import (
 )
 from upfusion_med.inference import engine
 from upfusion_med.inference.backends.base import Backend
+from upfusion_med.inference.backends.choice import backend_for
 from upfusion_med.inference.modality_choice import ModalityChoice, choose_modality
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
@@ -74,7 +75,7 @@ def fuse(
         mri: Volume, or file or folder to load. With the modality ``infrared`` this is the visible picture.
         functional: Volume, or file or folder to load. With the modality ``infrared`` this is the infrared picture.
         settings: What the user chose; defaults otherwise.
-        backend: Runs the network; default: ``settings.model`` on PyTorch.
+        backend: Runs the network; default: ``settings.model``, on PyTorch or ONNX Runtime.
         progress: Told how far the work is.
 
     Returns:
@@ -99,9 +100,7 @@ def fuse(
         prepared = prepare(first, second, choice, settings)
     with clock("model"):
         if backend is None:
-            from upfusion_med.inference.backends.torch import TorchBackend
-
-            backend = TorchBackend(settings.model, settings.device, settings.prompt, choice.modality)
+            backend = backend_for(settings, choice.modality)
     with clock("network"):
         luminance = engine.run(
             backend,
@@ -140,7 +139,9 @@ def prepare(mri: Volume, functional: Volume, choice: ModalityChoice, settings: F
             f"The pictures are {sizes[0]} and {sizes[1]} pixels (width x height); expected registered pictures of "
             "equal size. Pictures carry no geometry, so they are not resampled."
         )
-    warnings: list[str] = []
+    warnings = [
+        f"{who}: {w}" for who, v in (("MRI", mri), ("Functional", functional)) for w in v.notes.get("warnings", ())
+    ]
     frames = {mri.frame_of_reference_uid, functional.frame_of_reference_uid}
     if None not in frames and len(frames) == 2:
         warnings.append(

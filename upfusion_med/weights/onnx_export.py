@@ -1,0 +1,116 @@
+"""Write a network as two ONNX graphs, for machines without PyTorch.
+
+``decide.onnx`` turns representative slices into the volume's statistics, ``fuse.onnx`` fuses slices under them;
+``model.json`` holds the prompts, their codes and where the weights came from. See ``inference.backends.onnx``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from upfusion_med.core import MissingPackageError, UsageError
+from upfusion_med.networks.scope import RecordingScope, VolumeScope
+from upfusion_med.networks.upfusion import UPFusion
+from upfusion_med.weights.checkpoint import Checkpoint
+
+OPSET = 17
+FORMAT_VERSION = 1
+
+
+class _Decide(nn.Module):
+    def __init__(self, network: UPFusion) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, functional: Tensor, mri: Tensor, code: Tensor) -> tuple[Tensor, ...]:
+        scope = RecordingScope()
+        self.network.fuse(functional, mri, F.normalize(code, dim=1), scope)
+        return tuple(scope.statistics.values())
+
+
+class _Fuse(nn.Module):
+    def __init__(self, network: UPFusion, names: list[str]) -> None:
+        super().__init__()
+        self.network, self.names = network, names
+
+    def forward(self, functional: Tensor, mri: Tensor, *statistics: Tensor) -> Tensor:
+        scope = VolumeScope(dict(zip(self.names, statistics, strict=True)))
+        # The text shapes the statistics only; under given statistics it is not read.
+        return self.network.fuse(functional, mri, functional.new_zeros(1, 512), scope)
+
+
+def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) -> list[Path]:
+    """Export a checkpoint of the ``upfusion`` family.
+
+    Args:
+        checkpoint: The weights.
+        folder: Where to; made if it does not exist.
+        force: Replace a folder that exists.
+
+    Returns:
+        The written files.
+
+    Raises:
+        UsageError: another family of networks, or the folder exists.
+        MissingPackageError: the package ``onnx`` is not installed.
+    """
+    try:
+        import onnx  # noqa: F401 (torch's exporter needs it and says so less clearly)
+    except ImportError as error:
+        raise MissingPackageError("onnx", "export", "export a network to ONNX") from error
+    network = checkpoint.network()
+    if not isinstance(network, UPFusion):
+        raise UsageError(f"The network {checkpoint.model} cannot be exported; expected one of the upfusion family.")
+    if folder.exists() and not force:
+        raise UsageError(f"{folder} exists; choose another place or add --force.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        names = _export_graphs(network, beside)
+        prompts = checkpoint.prompts
+        card = {
+            "format_version": FORMAT_VERSION,
+            "model": checkpoint.model,
+            "weights_sha256": checkpoint.sha256,
+            "statistics": names,
+            "text_encoder": prompts.encoder,
+            "prompts": dict(prompts.sentences),
+            "codes": {name: [float(v) for v in code] for name, code in prompts.codes.items()},
+        }
+        (beside / "model.json").write_text(json.dumps(card))
+        beside.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.replace(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return sorted(folder.iterdir())
+
+
+def _export_graphs(network: UPFusion, folder: Path) -> list[str]:
+    functional, mri = torch.rand(2, 3, 1, 64, 48)
+    code = torch.randn(1, 512)
+    scope = RecordingScope()
+    with torch.no_grad():
+        network.fuse(functional, mri, F.normalize(code, dim=1), scope)
+    names = list(scope.statistics)
+    size = {0: "slices", 2: "height", 3: "width"}
+    axes = {"functional": size, "mri": size}
+    torch.onnx.export(
+        _Decide(network).eval(), (functional, mri, code), str(folder / "decide.onnx"),
+        input_names=["functional", "mri", "code"], output_names=names, dynamic_axes=axes, opset_version=OPSET,
+        dynamo=False,
+    )  # fmt: skip
+    torch.onnx.export(
+        _Fuse(network, names).eval(), (functional, mri, *scope.statistics.values()), str(folder / "fuse.onnx"),
+        input_names=["functional", "mri", *names], output_names=["fused"],
+        dynamic_axes={**axes, "fused": size}, opset_version=OPSET, dynamo=False,
+    )  # fmt: skip
+    return names
