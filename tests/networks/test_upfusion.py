@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from upfusion_med.core import UsageError
+from upfusion_med.networks.configuration import SIZES
 from upfusion_med.networks.scope import RecordingScope, VolumeScope
-from upfusion_med.networks.upfusion import SIZES, UPFusion, create_size
+from upfusion_med.networks.upfusion import UPFusion, create_size
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,24 @@ class Pointwise(nn.Linear):
         return F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
 
 
+class PairMerge(Pointwise):
+    """A 1x1 convolution of two features that are never written side by side."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(2 * width, width)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:  # type: ignore[override]
+        """Two (B, C, H, W) to (B, C, H, W)."""
+        left, right = self.weight.chunk(2, dim=1)
+        mixed = F.linear(first.permute(0, 2, 3, 1), left, self.bias) + F.linear(second.permute(0, 2, 3, 1), right)
+        return mixed.permute(0, 3, 1, 2)
+
+
+def channel_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Two linear layers with a ReLU between, on (B, inputs)."""
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+
 def mix_channels(x: Tensor, matrix: Tensor) -> Tensor:
     """A 1x1 convolution without bias whose weights may differ from sample to sample.
 

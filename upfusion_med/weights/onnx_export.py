@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import torch
@@ -73,7 +74,11 @@ def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) ->
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        names = _export_graphs(network, beside)
+        with warnings.catch_warnings():
+            # The branches that the tracer warns of depend on the network's shape, which is fixed here.
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            names = _export_graphs(network, beside)
         prompts = checkpoint.prompts
         card = {
             "format_version": FORMAT_VERSION,

@@ -1,0 +1,72 @@
+"""The encoder's front of ``upfusion``: semantic channel pruning (SCPM) and affine modulation per modality (GAM)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from upfusion_med.networks.blocks import Pointwise, channel_mlp, mix_channels
+from upfusion_med.networks.configuration import UPFusionConfig
+from upfusion_med.networks.scope import Scope
+from upfusion_med.networks.selection import select_top
+from upfusion_med.networks.semantics import SemanticBackbone
+
+
+class SemanticChannelPruning(nn.Module):
+    """SCPM (paper eq. 1): keep the channels that the pooled feature and the picture's content call for.
+
+    ``w = sigmoid(channel attention) + alpha * sigmoid(linear(descriptor))``; the top 70 % stay, scaled by ``w``.
+    """
+
+    def __init__(self, config: UPFusionConfig) -> None:
+        super().__init__()
+        width = config.widths[0]
+        self.keep = int(width * config.scpm_keep)
+        self.attention = channel_mlp(width, max(width // 4, 8), width) if config.scpm_attention else None
+        self.backbone = SemanticBackbone(config.backbone) if config.semantics else None
+        if self.backbone is not None:
+            self.descriptor_norm = nn.LayerNorm(self.backbone.width, elementwise_affine=False)
+            self.semantic = nn.Linear(self.backbone.width, width)
+            self.alpha = nn.Parameter(torch.tensor(1.0))
+        self.expand = Pointwise(width, 2 * width)
+
+    def weights(self, mean: Tensor, first: Tensor, second: Tensor, scope: Scope) -> Tensor | None:
+        """Channel weights (B, C), or None where neither attention nor semantics take part."""
+        weight: Tensor | None = None
+        if self.attention is not None:
+            pooled = scope.reduce("scpm.pooled", mean.mean((2, 3)))
+            weight = torch.sigmoid(self.attention(pooled))
+        if self.backbone is not None:
+            descriptor = scope.reduce_lazily(
+                "scpm.descriptor",
+                mean.shape[0],
+                lambda: self.backbone(first, second).to(mean.dtype),  # type: ignore[misc]
+            )
+            semantic = self.alpha * torch.sigmoid(self.semantic(self.descriptor_norm(descriptor)))
+            weight = semantic if weight is None else weight + semantic
+        return weight
+
+    def forward(self, mean: Tensor, first: Tensor, second: Tensor, scope: Scope) -> Tensor:
+        """(B, C, H, W) mean embedding and the two (B, 1, H, W) pictures to (B, 2C, H, W)."""
+        weight = self.weights(mean, first, second, scope)
+        if weight is None:
+            return self.expand(mean)
+        gated = self.expand.weight * select_top(weight, self.keep).unsqueeze(1)
+        return mix_channels(mean, gated) + self.expand.bias[:, None, None]
+
+
+class AffineModulation(nn.Module):
+    """GAM (paper eqs. 2 and 3): scale and shift the shared feature by what is typical of one modality's embedding."""
+
+    def __init__(self, name: str, width: int) -> None:
+        super().__init__()
+        self.name = name
+        self.affine = channel_mlp(width, width, 2 * width)
+        for parameter in self.affine[2].parameters():  # starts near the identity
+            parameter.data.mul_(0.1)
+
+    def forward(self, x: Tensor, embedding: Tensor, scope: Scope) -> Tensor:
+        """(B, C, H, W) feature and embedding to the modulated feature."""
+        pooled = scope.reduce(f"{self.name}.pooled", embedding.mean((2, 3)))
+        gamma, beta = self.affine(pooled)[:, :, None, None].chunk(2, dim=1)
+        return x * (1 + gamma) + beta
