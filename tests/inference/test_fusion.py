@@ -233,3 +233,9 @@ def test_the_way_of_a_study_does_not_import_torch():
            "import upfusion_med.inference.fusion; print('torch' in sys.modules)"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_swapped_images_are_noticed(study):
+    mri, pet = study
+    with pytest.raises(InputError, match="Swap"):
+        fuse(pet, mri, backend=MaximumBackend())

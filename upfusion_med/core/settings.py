@@ -60,6 +60,8 @@ class FuseSettings:
         pooling: Global statistics once per volume (no flicker between slices), or slice by slice.
         mri_window: Display window (low, high) of the MRI in its units, or None: robust.
         functional_window: The same for the functional image.
+        mri_series: Series of a DICOM study that is the MRI; None: the one MR series there.
+        functional_series: Series that is the functional image; None: the one PT or NM series, else the one CT series.
         mri_brightness: Level of the brightest MRI tissue in the fusion, 0..1; None: 0.7 where uptake is coloured, so
             that hot uptake stays brighter than any tissue and colours have room; 1 otherwise.
         quantity: What to read from a PET series: ``"suv"``, ``"raw"``, or None: SUV where the file has it.
@@ -79,6 +81,8 @@ class FuseSettings:
     mri_window: tuple[float, float] | None = None
     functional_window: tuple[float, float] | None = None
     mri_brightness: float | None = None
+    mri_series: str | None = None
+    functional_series: str | None = None
     quantity: str | None = None
 
     def __post_init__(self) -> None:

@@ -27,6 +27,7 @@ from upfusion_med.inference.backends.choice import backend_for
 from upfusion_med.inference.modality_choice import ModalityChoice, choose_modality
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
+from upfusion_med.inference.series_choice import FUNCTIONAL_TYPES, MRI_TYPES, choose_series
 from upfusion_med.io import load_volume
 from upfusion_med.transforms import colour, luts, resample, window
 
@@ -91,9 +92,9 @@ def fuse(
     clock = _Clock()
     progress.stage("reading", 2)
     with clock("read"):
-        first = _load(mri, "MRI")
+        first = _load(mri, "MRI", settings.mri_series, MRI_TYPES)
         progress.advance()
-        second = _load(functional, "functional image", settings.quantity, settings.modality)
+        second = _load(functional, "functional image", settings.functional_series, FUNCTIONAL_TYPES, settings.quantity)
         progress.advance()
     choice = choose_modality(settings.modality, second, _path(functional))
     with clock("prepare"):
@@ -130,6 +131,11 @@ def prepare(mri: Volume, functional: Volume, choice: ModalityChoice, settings: F
     """Bring both images onto the MRI's grid and into display range; nothing here depends on a network."""
     _check_usable(mri, "MRI")
     _check_usable(functional, "functional image")
+    if functional.modality is Modality.MR and mri.modality not in (Modality.MR, Modality.UNKNOWN):
+        raise InputError(
+            f"The first image is {mri.modality.value.upper()} and the second is MR, by their own headers; expected the "
+            "MRI first. Swap them."
+        )
     if mri.is_picture != functional.is_picture:
         kinds = [("a 2-D picture" if v.is_picture else "a volume") for v in (mri, functional)]
         raise InputError(f"The MRI is {kinds[0]} and the functional image is {kinds[1]}; give two of one kind.")
@@ -233,11 +239,13 @@ def _path(source: Source) -> Path | None:
     return None if isinstance(source, Volume) else Path(source)
 
 
-def _load(source: Source, name: str, quantity: str | None = None, modality: Modality | None = None) -> Volume:
+def _load(
+    source: Source, name: str, series: str | None, types: tuple[tuple[str, ...], ...], quantity: str | None = None
+) -> Volume:
     if isinstance(source, Volume):
         return source
     try:
-        return load_volume(source, quantity=quantity, modality=modality)
+        return load_volume(source, series=series or choose_series(Path(source), types), quantity=quantity)
     except InputError as error:
         raise InputError(f"The {name} cannot be used. {error}") from error
 
