@@ -30,7 +30,7 @@ PROMPT_EMPHASIS = {
     "universal": 0.5,
     "infrared_visible": 0.5,
     "mri_pet": 0.5,
-    "mri_spect": 0.6,
+    "mri_spect": 0.5,
     "mri_ct": 0.55,
     "gfp_phase_contrast": 0.65,
 }

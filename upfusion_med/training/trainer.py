@@ -49,6 +49,7 @@ class TrainingConfig:
         warmup: Steps of linear warm-up.
         clip: Largest gradient norm.
         ema: Decay of the averaged weights that are validated and shipped.
+        emphasis: Share of the first picture in the similarity terms, by prompt.
         loss: Weight of each component of ``losses.components``.
         seed: Seed of everything.
         bf16: Mixed precision.
@@ -75,6 +76,7 @@ class TrainingConfig:
     warmup: int = 200
     clip: float = 1.0
     ema: float = 0.999
+    emphasis: Mapping[str, float] = field(default_factory=lambda: dict(PROMPT_EMPHASIS))
     loss: Mapping[str, float] = field(
         default_factory=lambda: {"intensity": 0.5, "gradient": 2.0, "ssim": 1.0, "vif": 0.7, "balance": 0.2}
     )
@@ -201,7 +203,7 @@ class Trainer:
         """The crops, text codes and emphasis of the first picture that belong to ``key``."""
         first, second, prompts = draw_batch(pairs, self.config.batch, self.config.side, np.random.default_rng(key))
         codes = torch.stack([self.codes[p] for p in prompts])
-        emphasis = torch.tensor([PROMPT_EMPHASIS[p] for p in prompts])
+        emphasis = torch.tensor([self.config.emphasis[p] for p in prompts])
         batch = (torch.from_numpy(first), torch.from_numpy(second), codes, emphasis)
         return tuple(x.to(self.device) for x in batch)  # type: ignore[return-value]
 
