@@ -217,6 +217,8 @@ def test_infrared_keeps_the_colours_of_the_visible_picture(tmp_path):
     assert (fused[20, 20, 2] - fused[20, 20, 0]) == pytest.approx(60, abs=3)
     assert result.luminance.array[12, 12, 0] == pytest.approx(200 / 255, abs=0.01)
     assert seen[0][0] < seen[0][1], "the network wants the visible picture first"
+    assert result.mri.array[12, 12, 0] == pytest.approx(200 / 255, abs=0.01)
+    assert np.array_equal(result.functional.array[:, :, 0], visible)
 
 
 def test_other_frames_of_reference_are_warned_about(study):

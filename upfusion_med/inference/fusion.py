@@ -34,6 +34,8 @@ from upfusion_med.transforms import colour, luts, resample, window
 Source = Volume | str | os.PathLike[str]
 FloatArray = NDArray[np.float32]
 
+#: Share of the MRI's grid inside the functional field of view below which a warning is due.
+SMALL_OVERLAP = 0.1
 #: Brightest MRI tissue where uptake is coloured. With 1, white matter of a T1 is as bright as the hot end of a colour
 #: table and no colour can be seen on it; at 0.7 hot lesions and cold regions both stand out (looked at on the demo).
 COLOURED_MRI_BRIGHTNESS = 0.7
@@ -155,6 +157,11 @@ def prepare(mri: Volume, functional: Volume, choice: ModalityChoice, settings: F
             "They were only resampled; check the contact sheet."
         )
     moved, inside = resample.resample_to(functional, mri.geometry)
+    if inside.mean() < SMALL_OVERLAP:
+        warnings.append(
+            f"Only {100 * inside.mean():.1f} % of the MRI's grid lies in the functional image's field of view; check that "
+            "both belong together."
+        )
     infrared = choice.modality is Modality.INFRARED
     chroma: FloatArray | None
     mri_luma, mri_chroma = colour.split_rgb(mri) if mri.is_rgb else (mri, None)

@@ -65,7 +65,8 @@ class FusionResult:
         window = self.functional_window
         legend = Legend.from_lut(self.lut, window) if self.lut is not None and window is not None else None
         modality = self.report["modality"]["value"]
-        pictured = {"infrared": ("Visible", "Infrared", "Fused"), "unknown": ("First", "Second", "Fused")}
+        # With infrared the visible picture stands where uptake stands otherwise: it gives the colours.
+        pictured = {"infrared": ("Infrared", "Visible", "Fused"), "unknown": ("First", "Second", "Fused")}
         names = pictured.get(modality, ("MRI", modality.upper(), "Fused"))
         return render_contact_sheet(
             self.mri.array,
