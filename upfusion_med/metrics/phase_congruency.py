@@ -1,0 +1,235 @@
+"""Q_P: phase congruency features of the sources that are found again in the fused image.
+
+The filter bank and the sums that turn noise power into a threshold depend on the image size only and are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from upfusion_med.metrics.filters import gaussian_taps, moment_strips, rows_first
+from upfusion_med.metrics.images import ImageLike, is_constant, prepare
+
+# Settings of metricZhao.m (phasecong2 of P. Kovesi, modified); facts C.7.
+SCALES = 4
+ORIENTATIONS = 6
+SHORTEST_WAVELENGTH = 3.0
+WAVELENGTH_FACTOR = 2.1
+RADIAL_SIGMA = 0.55
+NOISE_K = 2.0
+SPREAD_CUT_OFF = 0.5
+SPREAD_GAIN = 10.0
+ANGULAR_SIGMA = (math.pi / ORIENTATIONS) / 1.2
+EPSILON = 1e-4
+#: Pixels count as features above this phase congruency; constant of the local correlation.
+FEATURE_THRESHOLD = 0.1
+CORRELATION_CONSTANT = 1e-4
+_WINDOW = gaussian_taps(11, 1.5)
+#: Keeps a share of nothing in nothing from being 0/0.
+_NO_RESPONSE = 1e-300
+_STRIP_ROWS = 64
+
+
+class _Bank(NamedTuple):
+    """The filters of one image size, radial times angular, and the sums that depend on them alone.
+
+    Both parts hold each value twice, (…, H, W, 2): they multiply real and imaginary parts, and a real factor on a
+    complex tensor would be converted every time.
+
+    Attributes:
+        radial: One for each scale.
+        angular: One for each orientation.
+        power: Per orientation, the sum of the squared filter of the finest scale.
+        squares: Per orientation, Σ h² over scales and pixels of the filters' spatial responses.
+        products: Per orientation, Σ h_s h_t over pairs of scales.
+    """
+
+    radial: Tensor
+    angular: Tensor
+    power: list[float]
+    squares: list[float]
+    products: list[float]
+
+
+def _twice(filters: Tensor) -> Tensor:
+    return filters.unsqueeze(-1).expand(*filters.shape, 2).contiguous()
+
+
+@lru_cache(maxsize=4)
+def _bank(height: int, width: int, device: torch.device) -> _Bank:
+    """The log-Gabor filters of one image size."""
+
+    def axis(n: int) -> Tensor:
+        k = torch.arange(n, dtype=torch.float64)
+        return (k - (n - 1) / 2) / (n - 1) if n % 2 else (k - n / 2) / n
+
+    y, x = torch.meshgrid(axis(height), axis(width), indexing="ij")
+    radius = (x * x + y * y).sqrt()
+    radius[height // 2, width // 2] = 1.0
+    radius, theta = torch.fft.ifftshift(radius), torch.fft.ifftshift(torch.atan2(-y, x))
+    rows = (torch.arange(height, dtype=torch.float64) - height // 2) / height
+    columns = (torch.arange(width, dtype=torch.float64) - width // 2) / width
+    # For odd sizes fftshift is one pixel off; the toolbox has it so.
+    other = torch.fft.fftshift((rows.view(-1, 1).square() + columns.square()).sqrt())
+    low_pass = 1.0 / (1.0 + (other / 0.45).pow(30))
+    wavelengths = [SHORTEST_WAVELENGTH * WAVELENGTH_FACTOR**scale for scale in range(SCALES)]
+    shapes = [torch.exp(-(torch.log(radius * w) ** 2) / (2.0 * math.log(RADIAL_SIGMA) ** 2)) for w in wavelengths]
+    radial = torch.stack(shapes) * low_pass
+    radial[:, 0, 0] = 0.0
+    sine, cosine = torch.sin(theta), torch.cos(theta)
+    angular = torch.empty(ORIENTATIONS, height, width, dtype=torch.float64)
+    power, squares, products = [], [], []
+    for orientation in range(ORIENTATIONS):
+        phi = orientation * math.pi / ORIENTATIONS
+        turn_sine = sine * math.cos(phi) - cosine * math.sin(phi)
+        turn_cosine = cosine * math.cos(phi) + sine * math.sin(phi)
+        distance = torch.atan2(turn_sine, turn_cosine).abs_()
+        angular[orientation] = torch.exp(-(distance**2) / (2.0 * ANGULAR_SIGMA**2))
+        filters = radial * angular[orientation]
+        responses = torch.fft.ifft2(filters).real * math.sqrt(height * width)
+        own = float(responses.square().sum())
+        power.append(float(filters[0].square().sum()))
+        squares.append(own)
+        products.append((float(responses.sum(0).square().sum()) - own) / 2.0)
+    return _Bank(_twice(radial).to(device), _twice(angular).to(device), power, squares, products)
+
+
+class FeatureMaps(NamedTuple):
+    """Phase congruency and the largest and smallest moment of it over orientations, (B, H, W) each."""
+
+    congruency: Tensor
+    largest_moment: Tensor
+    smallest_moment: Tensor
+
+
+def _median(values: Tensor) -> float:
+    """Median of all values, the mean of the middle two where their number is even."""
+    flat = values.reshape(-1)
+    half = flat.numel() // 2
+    if flat.device.type == "cpu":
+        parted = np.partition(flat.numpy(), half)
+        return float(parted[half]) if flat.numel() % 2 else float((parted[:half].max() + parted[half]) / 2.0)
+    upper = flat.kthvalue(half + 1).values
+    return float(upper if flat.numel() % 2 else (flat.kthvalue(half).values + upper) / 2.0)
+
+
+def _noise_threshold(finest: Tensor, bank: _Bank, orientation: int) -> float:
+    """Energy that noise alone would reach, from the median response of the finest scale (H, W, 2)."""
+    even, odd = finest[..., 0], finest[..., 1]
+    power = _median((even * even).addcmul_(odd, odd)) / math.log(2.0) / bank.power[orientation]
+    energy = 2.0 * power * bank.squares[orientation] + 4.0 * power * bank.products[orientation]
+    tau = math.sqrt(energy / 2.0)
+    return (tau * math.sqrt(math.pi / 2.0) + NOISE_K * math.sqrt((2.0 - math.pi / 2.0) * tau * tau)) / 1.7
+
+
+def _energy_and_amplitude(responses: list[Tensor], threshold: float) -> tuple[Tensor, Tensor]:
+    """Weighted energy above noise and the sum of amplitudes of one orientation.
+
+    Args:
+        responses: Of each scale, (rows, W, 2): even and odd part.
+        threshold: See `_noise_threshold`.
+
+    Returns:
+        (rows, W) each.
+    """
+    even, odd = (torch.stack([response[..., part] for response in responses]) for part in (0, 1))
+    amplitudes = (even * even).addcmul_(odd, odd).sqrt_()
+    total_even, total_odd = even.sum(0), odd.sum(0)
+    length = (total_even * total_even).addcmul_(total_odd, total_odd).sqrt_().add_(EPSILON)
+    mean_even, mean_odd = total_even / length, total_odd / length
+    energy = total_even.mul_(mean_even).addcmul_(total_odd, mean_odd)
+    energy -= even.mul_(mean_odd).addcmul_(odd, mean_even, value=-1.0).abs_().sum(0)
+    energy.sub_(threshold).clamp_(min=0.0)
+    amplitude = amplitudes.sum(0)
+    spread = (amplitude / amplitudes.amax(0).add_(EPSILON)).div_(SCALES)
+    return energy.mul_(spread.sub_(SPREAD_CUT_OFF).mul_(SPREAD_GAIN).sigmoid_()), amplitude
+
+
+def _maps_of_one(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Maps of one image (H, W)."""
+    height = int(image.shape[0])
+    bank = _bank(height, int(image.shape[1]), image.device)
+    spectrum = torch.view_as_real(torch.fft.fft2(image))
+    # Energy, amplitude and the three second moments, summed over orientations.
+    sums = image.new_zeros(5, *image.shape)
+    strip = height if image.is_cuda else _STRIP_ROWS
+    for orientation in range(ORIENTATIONS):
+        turned = spectrum * bank.angular[orientation]
+        responses = [
+            torch.view_as_real(torch.fft.ifft2(torch.view_as_complex(turned * radial))) for radial in bank.radial
+        ]
+        threshold = _noise_threshold(responses[0], bank, orientation)
+        cosine, sine = math.cos(orientation * math.pi / ORIENTATIONS), math.sin(orientation * math.pi / ORIENTATIONS)
+        # What follows is many small steps a pixel: strip by strip they stay in the cache.
+        for top in range(0, height, strip):
+            energy, amplitude = _energy_and_amplitude([r[top : top + strip] for r in responses], threshold)
+            part = sums[:, top : top + strip]
+            part[0] += energy
+            part[1] += amplitude
+            # An image without any response has no phase congruency; the toolbox's 0/0 spreads over the whole image.
+            square = energy.div_(amplitude.clamp_(min=_NO_RESPONSE)).square_()
+            part[2].add_(square, alpha=cosine * cosine)
+            part[3].add_(square, alpha=sine * sine)
+            part[4].add_(square, alpha=cosine * sine)
+    congruency = sums[0] / sums[1].add_(EPSILON)
+    x, y, z = sums[2].div_(ORIENTATIONS / 2), sums[3].div_(ORIENTATIONS / 2), sums[4].div_(ORIENTATIONS)
+    root = (z * z).add_((x - y).square_()).sqrt_().add_(EPSILON)
+    both = x + y
+    return congruency, (both + root).div_(2.0), (both - root).div_(2.0)
+
+
+def feature_maps(images: Tensor) -> FeatureMaps:
+    """Phase congruency of a batch.
+
+    Args:
+        images: (B, 1, H, W) in 0..255. A constant image has no features: all maps but the ±ε/2 of the moments are 0.
+    """
+    constant = is_constant(images).tolist()
+    maps = [
+        _maps_of_one(torch.zeros_like(image[0]) if flat else image[0])
+        for image, flat in zip(images, constant, strict=True)
+    ]
+    return FeatureMaps(*(torch.stack(kind) for kind in zip(*maps, strict=True)))
+
+
+def q_p(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
+    """Q_P: local correlation of phase congruency and of its moments with the sources' and their maximum's.
+
+    It rewards emptiness (where the fused features vanish, 0/0 is taken as 1) and copies of one source: read it beside
+    SSIM and VIF per source.
+
+    Args:
+        fused: (B, 1, H, W) in 0..255.
+        a: As ``fused``.
+        b: As ``fused``.
+
+    Returns:
+        (B,), 0.2…0.6 for fusion methods, about 1 for identical images. NaN where neither source has a feature.
+
+    Source: Zhao, Laganière and Liu, 2007, in Liu et al., IEEE TPAMI 34(1), 2012, code metricZhao.m; facts C.7.
+    """
+    fused, a, b = prepare(fused, a, b)
+    maps_f, maps_a, maps_b = feature_maps(fused), feature_maps(a), feature_maps(b)
+    from_a = maps_a.congruency > maps_b.congruency
+    best = FeatureMaps(*(torch.where(from_a, x, y) for x, y in zip(maps_a, maps_b, strict=True)))
+    masks = torch.stack([m.congruency > FEATURE_THRESHOLD for m in (maps_a, maps_b, best)], dim=1).to(torch.float64)
+    row_masks = masks.permute(2, 0, 1, 3)
+    count = masks[:, 2].sum((1, 2))
+    score = torch.ones_like(count)
+    for feature, of_a, of_b, of_best in zip(maps_f, maps_a, maps_b, best, strict=True):
+        sources = torch.stack((of_a, of_b, of_best), dim=1).mul_(masks)
+        row, total = 0, torch.zeros_like(count)
+        for moments in moment_strips(rows_first(feature.unsqueeze(1), sources), _WINDOW, same=True):
+            mask = row_masks[row : row + moments.mean.shape[0]]
+            row += moments.mean.shape[0]
+            deviations = (moments.variance[:, :, :1] * moments.variance[:, :, 1:]).abs_().sqrt_()
+            ratio = moments.covariance.add_(CORRELATION_CONSTANT).div_(deviations.add_(CORRELATION_CONSTANT))
+            total += ratio.mul_(mask).amax(2).sum((0, 2))
+        score *= total / count
+    return score

@@ -1,0 +1,160 @@
+"""Visual information fidelity: how much of a source's information the fused image still carries.
+
+Three unlike things are called VIF in the fusion literature; this file has the pixel-domain VIFp of Sheikh and Bovik
+(which nearly all fusion papers print, many of them as a sum over the sources) and Han's VIFF. The wavelet-domain VIF
+of the 2006 paper is on another scale and is not here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from upfusion_med.core import InputError
+from upfusion_med.metrics.filters import correlate, gaussian_taps, moment_strips, rows_first
+from upfusion_med.metrics.images import ImageLike, is_constant, prepare
+
+#: Variance of the visual noise of VIFp (Sheikh's vifp_mscale.m) and of VIFF (Han's VIFF_Public.m: 0.005 · 255²).
+VIFP_NOISE = 2.0
+VIFF_NOISE = 0.005 * 255.0**2
+#: Han's weights of the four scales, divided by their sum.
+VIFF_WEIGHTS = (1.0 / 2.15, 0.0, 0.15 / 2.15, 1.0 / 2.15)
+#: Added to both terms of a pixel in VIFF; Han's logarithms are decimal, those here natural.
+VIFF_CONSTANT = 1e-7 * math.log(10.0)
+#: Variances and gains below this count as none (vifp_mscale.m).
+_FLOOR = 1e-10
+#: The fourth scale needs at least one pixel.
+SMALLEST_SIDE = 41
+
+
+class _Strip(NamedTuple):
+    """Maps of a strip of one scale, (rows, B, source, columns).
+
+    Attributes:
+        variance_f: Variance of the fused image, 0 below the floor.
+        variance_x: Variance of each source, 0 below the floor.
+        gain: g ≥ 0.
+        kept: exp of the information of the source that the fused image keeps.
+        there: exp of the information there is in the source.
+    """
+
+    variance_f: Tensor
+    variance_x: Tensor
+    gain: Tensor
+    kept: Tensor
+    there: Tensor
+
+
+def _strips(fused: Tensor, a: Tensor, b: Tensor, noise: float) -> Iterator[tuple[int, _Strip]]:
+    """Strips of the four scales of VIFp: windows of 17, 9, 5 and 3 pixels; from the second on, filtered and halved.
+
+    Where the fused image is flat the gain is rounding, not 0; what it adds to the information kept is below 1e-10.
+    """
+    if min(fused.shape[-2:]) < SMALLEST_SIDE:
+        raise InputError(
+            f"The images are {fused.shape[-2]}×{fused.shape[-1]} pixels; VIF needs sides of at least {SMALLEST_SIDE}, "
+            "since its fourth scale would be empty."
+        )
+    images = rows_first(fused, a, b)
+    one = images.new_ones(())
+    for scale in range(4):
+        size = 2 ** (4 - scale) + 1
+        taps = gaussian_taps(size, size / 5.0)
+        if scale > 0:
+            images = correlate(images, taps, stride=2)
+        for moments in moment_strips(images, taps):
+            F.threshold_(moments.variance, _FLOOR, 0.0)
+            variance_f, variance_x = moments.variance[:, :, :1], moments.variance[:, :, 1:]
+            gain = (moments.covariance / (variance_x + _FLOOR)).clamp_(min=0.0)
+            rest = torch.addcmul(variance_f + noise, gain, moments.covariance, value=-1.0).clamp_(min=noise + _FLOOR)
+            kept = torch.addcdiv(one, (gain * gain).mul_(variance_x), rest)
+            there = torch.add(one, variance_x, alpha=1.0 / noise)
+            yield scale, _Strip(variance_f, variance_x, gain, kept, there)
+
+
+def _sum_of_logarithms(values: Tensor) -> Tensor:
+    """Σ ln over rows and columns of (rows, B, source, columns), (B, source).
+
+    Rows are multiplied four times in pairs before the logarithm is taken. Values lie between 1 and 8129 for grey
+    levels, so products of up to 31 of them are far from overflow.
+    """
+    for _ in range(4):
+        half = values.shape[0] // 2
+        if half == 0:
+            break
+        folded = values[:half] * values[half : 2 * half]
+        if values.shape[0] % 2:
+            folded[0] *= values[-1]
+        values = folded
+    return values.log().sum((0, 3))
+
+
+def vif_per_source(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
+    """Pixel-domain VIF (VIFp) of the fused image against each source.
+
+    Args:
+        fused: (B, 1, H, W) in 0..255, sides of at least 41.
+        a: As ``fused``.
+        b: As ``fused``.
+
+    Returns:
+        (B, 2): against a and b. 0 nothing kept, 1 identical, above 1 possible for a contrast-enhanced copy; NaN for a
+        constant source (0/0).
+
+    Source: Sheikh and Bovik, IEEE TIP 15(2), 2006, pixel-domain version vifp_mscale.m; facts C.5.
+    """
+    fused, a, b = prepare(fused, a, b)
+    kept, there = fused.new_zeros(fused.shape[0], 2), fused.new_zeros(fused.shape[0], 2)
+    for _, strip in _strips(fused, a, b, VIFP_NOISE):
+        kept += _sum_of_logarithms(strip.kept)
+        there += _sum_of_logarithms(strip.there)
+    return kept / there
+
+
+def vif_family(fused: ImageLike, a: ImageLike, b: ImageLike) -> dict[str, Tensor]:
+    """``vif_a``, ``vif_b``, their mean ``vif`` (a constant source left out) and their sum ``vif_sum``, (B,) each."""
+    fused, a, b = prepare(fused, a, b)
+    scores = vif_per_source(fused, a, b)
+    score_a, score_b = scores.unbind(1)
+    return {
+        # A constant source has no information, so its score is 0/0 already.
+        "vif": scores.nanmean(1),
+        "vif_sum": score_a + score_b,
+        "vif_a": score_a,
+        "vif_b": score_b,
+    }
+
+
+def vif(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
+    """VIFp as the UP-Fusion paper's tables have it: the mean over the sources, (B,). See `vif_per_source`."""
+    return vif_family(fused, a, b)["vif"]
+
+
+def viff(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
+    """Visual information fidelity for fusion (Han): per pixel the source with the smaller gain is judged.
+
+    Args:
+        fused: (B, 1, H, W) in 0..255, sides of at least 41.
+        a: As ``fused``.
+        b: As ``fused``.
+
+    Returns:
+        (B,), about 0..1. NaN where a source is constant: the smaller gain is then always the empty source's 0.
+
+    Source: Han, Cai, Cao, Xu, Information Fusion 14(2), 2013; code VIFF_Public.m; facts C.5.
+    """
+    fused, a, b = prepare(fused, a, b)
+    kept, there = fused.new_zeros(4, fused.shape[0]), fused.new_zeros(4, fused.shape[0])
+    for scale, strip in _strips(fused, a, b, VIFF_NOISE):
+        gain = strip.gain * strip.variance_x.sign() * strip.variance_f.sign()
+        first = gain[:, :, 0] < gain[:, :, 1]
+        for total, values in ((kept, strip.kept), (there, strip.there)):
+            chosen = torch.where(first, values[:, :, 0], values[:, :, 1]).log_().add_(VIFF_CONSTANT)
+            total[scale] += chosen.sum((0, 2))
+    score = (kept / there * kept.new_tensor(VIFF_WEIGHTS).view(4, 1)).sum(0)
+    return score.masked_fill(is_constant(a) | is_constant(b), torch.nan)
