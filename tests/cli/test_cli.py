@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from upfusion_med.io import save_picture, save_scalar_nifti
+
+
+def upfusion(*arguments: object) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "upfusion_med.cli.main", *map(str, arguments)]
+    return subprocess.run(call, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> tuple[Path, Path]:
+    x, y, _ = np.mgrid[0:32, 0:28, 0:6]
+    head = np.hypot((x - 16) / 13, (y - 14) / 11) < 1
+    mri = np.where(head, 400 + 300 * np.sin(x / 2), 0).astype(np.float32)
+    pet = np.where(np.hypot(x - 18, y - 14) < 4, 8.0, np.where(head, 1.0, 0.0)).astype(np.float32)
+    save_scalar_nifti(tmp_path / "t1.nii.gz", mri, np.diag([-1.0, 1.0, 3.0, 1.0]))
+    save_scalar_nifti(tmp_path / "uptake.nii.gz", pet, np.diag([-1.0, 1.0, 3.0, 1.0]))
+    return tmp_path / "t1.nii.gz", tmp_path / "uptake.nii.gz"
+
+
+def test_help_and_version_do_not_wait_for_heavy_imports():
+    code = (
+        "import sys, upfusion_med.cli.main; "
+        "print([m for m in ('torch', 'SimpleITK', 'nibabel', 'pydicom', 'scipy', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    for command in ((), ("fuse",), ("demo",), ("weights", "convert"), ("weights", "export"), ("bench", "metrics"), ("train",)):
+        shown = upfusion(*command, "--help")
+        assert shown.returncode == 0
+        assert "Usage" in shown.stdout
+
+
+def test_fuse_writes_the_result_and_says_what_was_done(study, tmp_path):
+    done = upfusion("fuse", *study, "--output", tmp_path / "out", "--window", 0, 8, "--modality", "pet")
+    assert done.returncode == 0, done.stderr
+    assert "PET fused onto the MRI (stated by the caller)" in done.stdout
+    assert "Not for diagnostic use" in done.stdout
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["windows"]["functional"]["high"] == 8
+    assert report["network"]["model"] == "upfusion-tiny"
+    assert len(report["network"]["weights_sha256"]) == 64
+    assert str(tmp_path) not in json.dumps(report)
+
+
+def test_quiet_says_nothing(study, tmp_path):
+    done = upfusion("fuse", *study, "--output", tmp_path / "out", "--quiet", "--format", "nrrd")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert {f.name for f in (tmp_path / "out").iterdir()} == {"fused_rgb.nrrd", "fused_luminance.nrrd", "report.json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--lut", "rainbowish"), 2, "hot_iron"),
+        (("--model", "upfusion-huge"), 2, "upfusion-tiny"),
+        (("--prompt", "mri_pett"), 2, "mri_pet"),
+        (("--format", "gif"), 2, "nifti,nrrd,png"),
+        (("--window", "5", "5"), 2, "low < high"),
+        (("--batch-size", "0"), 2, "batch size"),
+        (("--modality", "mrs"), 2, "modality"),
+        (("--device", "cuda"), 2, "CUDA"),
+    ],
+)
+def test_a_wrong_call_is_refused_and_leaves_nothing(study, tmp_path, arguments, code, words):
+    import torch
+
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    done = upfusion("fuse", *study, "--output", tmp_path / "out", *arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_input_is_refused_and_leaves_nothing(study, tmp_path):
+    mri, pet = study
+    truncated = tmp_path / "truncated.nii.gz"
+    truncated.write_bytes(pet.read_bytes()[:200])
+    constant = tmp_path / "constant.nii.gz"
+    save_scalar_nifti(constant, np.ones((4, 4, 4), np.float32), np.eye(4))
+    picture = tmp_path / "picture.png"
+    save_picture(picture, np.arange(1024, dtype=np.uint8).reshape(32, 32))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    text = tmp_path / "text.nii"
+    text.write_text("hello")
+    for wrong in (truncated, constant, picture, empty, text, tmp_path / "missing.nii.gz"):
+        done = upfusion("fuse", mri, wrong, "--output", tmp_path / "out")
+        assert done.returncode == 3, (wrong, done.stderr)
+        assert done.stderr.startswith("Error: ")
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_in_use_is_left_alone_unless_forced(study, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    refused = upfusion("fuse", *study, "--output", out)
+    assert refused.returncode == 2
+    assert "--force" in refused.stderr
+    assert [f.name for f in out.iterdir()] == ["mine.txt"]
+    assert upfusion("fuse", *study, "--output", out, "--force", "--quiet").returncode == 0
+    assert (out / "mine.txt").read_text() == "mine"
+    assert (out / "contact_sheet.png").is_file()
+
+
+def test_debug_shows_the_traceback(study, tmp_path):
+    done = upfusion("--debug", "fuse", *study, "--output", tmp_path / "out", "--lut", "rainbowish")
+    assert "Traceback" in done.stderr
+
+
+def test_info_names_models_prompts_and_tables():
+    done = upfusion("info")
+    assert done.returncode == 0
+    for word in ("upfusion-tiny", "upfusion-paper", "mri_spect", "hot_iron", "ember", "minilm_512", "torch"):
+        assert word in done.stdout

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from upfusion_med.core import InputError, Modality
+from upfusion_med.evaluation.columns import READER_KEYS
+from upfusion_med.evaluation.picture_levels import grey, read_levels
+from upfusion_med.evaluation.reader_measures import (
+    Composition,
+    Sources,
+    colour_picture,
+    measure,
+    read_colour_scales,
+)
+
+from .conftest import disc, warm
+
+# A palette whose luma rises: black to bright orange.
+SCALE = np.stack([np.linspace(0, 250, 64), np.linspace(0, 180, 64), np.linspace(0, 40, 64)], axis=1).round()
+
+
+def painted(seed: int) -> np.ndarray:
+    return SCALE[disc(seed) // 4].astype(np.uint8)
+
+
+@pytest.mark.parametrize("how", Composition)
+def test_the_own_luminance_gives_the_picture_back(how: Composition) -> None:
+    a = warm(disc(3))
+    difference = np.abs(colour_picture(grey(a), a, how).astype(int) - a)
+    assert difference.max() <= 1
+
+
+def test_the_composition_of_the_package_keeps_hue_where_the_custom_turns_it() -> None:
+    a = painted(0)
+    sources = Sources.of(a, disc(9), Modality.PET, {"s": SCALE})
+    bright = np.where(grey(a) > 0, 230, 0).astype(np.uint8)
+    turned = {how: measure(bright, sources, ("hue_turned",), how)["hue_turned"] for how in Composition}
+    assert turned[Composition.GAMUT] < 1.0 < turned[Composition.YCBCR]
+
+
+def test_the_copy_of_a_loses_no_uptake() -> None:
+    a = painted(1)
+    values = measure(grey(a), Sources.of(a, disc(9), Modality.SPECT, {"s": SCALE}), READER_KEYS, Composition.GAMUT)
+    assert values["hot_uptake_lost"] == 0
+    assert values["uptake_error"] < 1.0
+    assert values["saturation_kept"] == pytest.approx(1, abs=0.01)
+    assert values["zero_background_touched"] == 0
+    assert math.isnan(values["bright_kept"])
+
+
+def test_a_picture_of_another_palette_has_no_uptake_to_read() -> None:
+    a = np.dstack([np.zeros_like(disc(1)), disc(1) // 4, disc(1)])
+    sources = Sources.of(a, disc(9), Modality.PET, {"s": SCALE})
+    assert sources.uptake is None
+    values = measure(grey(a), sources, READER_KEYS, Composition.GAMUT)
+    assert math.isnan(values["uptake_error"])
+    assert math.isfinite(values["hue_turned"])
+
+
+def test_the_palette_that_fits_is_chosen() -> None:
+    other = SCALE[:, ::-1].copy()
+    assert Sources.of(painted(1), disc(9), Modality.PET, {"other": other, "s": SCALE}).scale is SCALE
+
+
+def test_ct_has_bone_and_no_uptake() -> None:
+    values = measure(disc(1) // 2, Sources(disc(1), disc(2), Modality.CT), READER_KEYS, Composition.GAMUT)
+    assert values["bright_kept"] == pytest.approx(0.5, abs=0.01)
+    assert math.isnan(values["tissue_level"])
+    assert math.isnan(values["saturation_kept"])
+
+
+def test_pairs_that_are_not_medical_have_no_readers_measures() -> None:
+    values = measure(disc(1), Sources(disc(1), disc(2), Modality.INFRARED), READER_KEYS, Composition.GAMUT)
+    assert all(math.isnan(v) for v in values.values())
+
+
+def test_a_file_of_palettes_without_its_columns_is_refused(tmp_path: Path) -> None:
+    assert read_colour_scales(tmp_path) == {}
+    (tmp_path / "colour_scale.csv").write_text("name,r\nx,1\n")
+    with pytest.raises(InputError, match="expected the columns map, index, r, g, b"):
+        read_colour_scales(tmp_path)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("file", "entries"),
+    [("PET-MRI/PET/41054.png", 128), ("PET-MRI/PET/sa_25.png", 156), ("SPECT-MRI/SPECT/9019.png", 156)],
+)
+def test_the_palettes_of_the_atlas_are_recognised(shared: Path, file: str, entries: int) -> None:
+    root = shared / "data" / "harvard"
+    modality = Modality.PET if "PET-MRI/" in file and "SPECT" not in file else Modality.SPECT
+    a = read_levels(root / file)
+    scale = Sources.of(a, grey(a), modality, read_colour_scales(root)).scale
+    assert scale is not None
+    assert len(scale) == entries

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from upfusion_med.core import UsageError
+from upfusion_med.evaluation import tables
+from upfusion_med.evaluation.columns import HEADLINE, READER_KEYS, column, known_metrics, parse_metrics
+from upfusion_med.evaluation.datasets import get_data_set
+from upfusion_med.evaluation.harness import run_benchmark
+from upfusion_med.evaluation.methods import FolderMethod, RuleMethod
+from upfusion_med.evaluation.pair_search import find_pairs
+from upfusion_med.evaluation.published import published_rows
+from upfusion_med.evaluation.results import POOLED_GROUPS, POOLED_PAIRS, Results, build_results
+
+from .conftest import disc, save
+
+
+@pytest.fixture
+def results(atlas: Path, tmp_path: Path) -> Results:
+    pairs = find_pairs(get_data_set("harvard"), atlas)
+    for pair in pairs.pairs[:-1]:
+        save(tmp_path / "fused" / pair.group / f"{pair.name}.png", disc(50))
+    methods = [FolderMethod("A & B_50%", tmp_path / "fused", pairs), *map(RuleMethod, ("max", "average", "copy-a"))]
+    metrics = parse_metrics("vif,ssim,scd,background_level,saturation_kept", medical=True)
+    table = run_benchmark(pairs, methods, metrics, tmp_path / "run")
+    return build_results(table, pairs, title="A small atlas", published=published_rows("harvard"))
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_sections_are_the_groups_and_both_pools(results: Results) -> None:
+    assert [s.name for s in results.sections] == ["CT-MRI", "PET-MRI", POOLED_PAIRS, POOLED_GROUPS]
+    assert [s.pairs for s in results.sections] == [3, 3, 6, 6]
+    assert results.sections[2].about.startswith("6 pairs of 4 independent cases")
+
+
+def test_the_spreadsheet_holds_every_score(results: Results) -> None:
+    rows = rows_of(tables.per_pair_csv(results))
+    assert len(rows) == 6 * 4 - 1
+    place = results.table.metrics.index("vif")
+    for row in rows:
+        m = results.table.row(row["method"])
+        p = [pair.id for pair in results.table.pairs].index(f"{row['group']}/{row['name']}")
+        assert float(row["vif"]) == pytest.approx(results.table.values[m, p, place], rel=1e-9)
+    assert {row["scd"] for row in rows if row["method"] == "copy-a"} == {""}
+
+
+def test_the_summary_can_be_worked_out_from_the_scores(results: Results) -> None:
+    scores = rows_of(tables.per_pair_csv(results))
+    for row in rows_of(tables.summary_csv(results)):
+        if row["section"] in ("CT-MRI", "PET-MRI") and row["mean"]:
+            own = [s for s in scores if s["group"] == row["section"] and s["method"] == row["method"]]
+            values = [float(s[row["metric"]]) for s in own if s[row["metric"]]]
+            assert float(row["mean"]) == pytest.approx(np.mean(values), abs=1e-9)
+            assert int(row["n"]) == len(values)
+
+
+def test_a_method_with_missing_pairs_says_so_and_is_neither_ranked_nor_best(results: Results) -> None:
+    assert "| A & B_50% (2 of 3 pairs) |" in tables.markdown(results)
+    pet = results.sections[1]
+    assert np.isnan(pet.ranks[0]).all()
+    assert all(0 not in best for best in pet.best)
+
+
+def test_copies_are_not_ranked(results: Results) -> None:
+    assert np.isnan(results.sections[0].ranks[results.table.row("copy-a")]).all()
+    assert np.isfinite(results.sections[0].ranks[results.table.row("max")][results.table.metrics.index("vif")])
+
+
+def test_published_rows_are_marked_and_stand_in_the_pools_only(results: Results) -> None:
+    text = tables.markdown(results)
+    assert "*UP-Fusion* (published, other test pairs)" in text
+    assert text.index("*UP-Fusion*") > text.index(POOLED_PAIRS)
+
+
+def test_failures_are_listed_in_the_text_and_as_a_file(results: Results, tmp_path: Path) -> None:
+    assert "## Not scored (1)" in tables.markdown(results)
+    written = tables.write_tables(results, tmp_path / "out")
+    assert rows_of((tmp_path / "out" / "failures.csv").read_text())[0]["name"] == "sa_21"
+    assert len(written) == 6
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_latex_escapes_names_and_balances_its_braces(results: Results) -> None:
+    text = tables.latex(results)
+    assert r"A \& B\_50\%" in text
+    assert r"VIF\_a" in text
+    body = text.replace(r"\{", "").replace(r"\}", "")
+    assert body.count("{") == body.count("}")
+    blocks = text.split(r"\begin{tabular}")[1:]
+    assert len(blocks) == text.count(r"\end{tabular}") == 8
+    for block in blocks:
+        columns = len(block[1 : block.index("}")])
+        lines = [line for line in block.splitlines() if line.endswith(r"\\")]
+        assert len(lines) >= 5
+        assert {line.count(" & ") for line in lines} == {columns - 1}
+
+
+def test_undefined_values_are_shown_as_a_dash(results: Results) -> None:
+    line = next(x for x in tables.markdown(results).splitlines() if x.startswith("| copy-a |"))
+    assert tables.UNDEFINED in line
+
+
+def test_an_unknown_reference_is_refused(results: Results) -> None:
+    with pytest.raises(UsageError, match="no method 'OURS' in this run; expected one of A & B_50%, max"):
+        build_results(results.table, results.pairs, title="x", reference="OURS")
+
+
+def test_halves_come_along_with_a_metric_of_two_sources() -> None:
+    assert parse_metrics("ssim, VIF") == ("vif", "ssim", "vif_a", "vif_b", "ssim_a", "ssim_b")
+    assert set(HEADLINE) < set(parse_metrics(None))
+    assert not set(READER_KEYS) & set(parse_metrics(None))
+    assert set(READER_KEYS) < set(parse_metrics(None, medical=True))
+    assert set(parse_metrics("paper")) >= {"q_ncie", "q_p", "vif", "ssim", "q_abf"}
+    assert set(parse_metrics("all", medical=True)) == set(known_metrics(medical=True))
+
+
+@pytest.mark.parametrize("text", ["q_p,nosuch", "uptake_error", " , "])
+def test_metrics_that_do_not_apply_are_refused_with_the_known_ones(text: str) -> None:
+    with pytest.raises(UsageError, match="q_ncie"):
+        parse_metrics(text)
+
+
+def test_every_metric_has_a_heading_and_a_meaning() -> None:
+    for key in known_metrics(medical=True):
+        shown = column(key)
+        assert shown.label
+        assert len(shown.meaning) > 10
+        assert shown.decimals >= 1
+    assert column("vif").label == "VIF"
+    assert column("q_p").label == "Q_P"
+    assert column("vif_a").label == "VIF_a"
+    assert (column("mse").better, column("bright_kept").best, column("en").is_ranked) == (-1, 1.0, False)

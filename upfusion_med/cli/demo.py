@@ -1,0 +1,37 @@
+"""``upfusion demo``: the main job on a brain that needs no download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from upfusion_med.core.modality import Modality
+from upfusion_med.core.settings import Device, FuseSettings
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the result.")] = Path("upfusion-demo"),
+    model: Annotated[str, typer.Option(help="Model name or a .safetensors file.")] = "upfusion",
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
+    lut: Annotated[str, typer.Option(help="Colour table of the uptake (see: upfusion info).")] = "ember",
+    formats: Annotated[str, typer.Option("--format", help="Files to write, comma-separated.")] = "nifti,nrrd,png",
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary.")] = False,
+) -> None:
+    """Fuse a template MRI with a SIMULATED FDG-PET: try everything before you have a study at hand.
+
+    The MRI is the MNI152 template that nilearn ships; the PET is simulated from its tissue maps and says so.
+    """
+    from upfusion_med.cli.fuse import parse_formats, run
+    from upfusion_med.inference.demo_study import demo_study
+    from upfusion_med.inference.result import check_output
+
+    wanted = parse_formats(formats)
+    check_output(output, force)
+    study = demo_study()
+    if not quiet:
+        typer.echo(study.description)
+    settings = FuseSettings(modality=Modality.PET, model=model, device=device, lut=lut)
+    run(study.mri, study.functional, settings, output, wanted, force, quiet)

@@ -1,0 +1,294 @@
+"""Run methods over pairs, measure every result, keep every score: resumable, on several cores, in a fixed order."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from upfusion_med.core import InputError, MissingPackageError, Progress, SilentProgress, UpFusionError, UsageError
+from upfusion_med.evaluation import reader_measures
+from upfusion_med.evaluation.columns import READER_KEYS
+from upfusion_med.evaluation.methods import Kind, Method, check_names
+from upfusion_med.evaluation.pairs import Failure, Pair, PairList
+from upfusion_med.evaluation.picture_levels import Levels, grey, read_levels
+from upfusion_med.evaluation.reader_measures import Composition, Sources
+from upfusion_med.evaluation.score_table import ScoreTable
+from upfusion_med.evaluation.store import Score, ScoreStore, score_key
+
+SCORES_FOLDER = "scores"
+PICTURES_FOLDER = "fused"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One pair with the methods that still need it.
+
+    Attributes:
+        index: Place of the pair in the run.
+        methods: Indices of methods, with the key their scores will carry.
+    """
+
+    index: int
+    methods: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every process needs to know.
+
+    Attributes:
+        pairs: Pairs of the run.
+        methods: What is compared.
+        metrics: What is measured: keys of `upfusion_med.metrics` and `columns.READER_KEYS`.
+        pictures: Folder for the networks' results, or None: they are not kept.
+        scales: Palettes of the set, for reading uptake back.
+        composition: How fused pictures get their colour.
+    """
+
+    pairs: tuple[Pair, ...]
+    methods: tuple[Method, ...]
+    metrics: tuple[str, ...]
+    pictures: Path | None
+    scales: Mapping[str, reader_measures.ColourScale]
+    composition: Composition
+
+    def run(self, task: Task) -> list[Score | Failure]:
+        """Fuse and measure one pair with some methods; an error of one method does not touch the others."""
+        pair = self.pairs[task.index]
+        try:
+            a, b = read_pair(pair)
+        except UpFusionError as error:
+            return [Failure(pair.group, pair.name, "", str(error))]
+        wanted = [k for k in self.metrics if k in READER_KEYS]
+        sources = Sources.of(a, b, pair.modality, self.scales) if wanted else Sources(a, b, pair.modality)
+        return [self._score(pair, self.methods[m], key, sources) for m, key in task.methods]
+
+    def _score(self, pair: Pair, method: Method, key: str, sources: Sources) -> Score | Failure:
+        from upfusion_med.metrics import compute
+
+        a, b = grey(sources.a), sources.b
+        of_reader = [k for k in self.metrics if k in READER_KEYS]
+        try:
+            begin = time.perf_counter()
+            fused = self._fused(pair, method, key, a, b)
+            middle = time.perf_counter()
+            values = compute(fused, a, b, [k for k in self.metrics if k not in of_reader])
+            if of_reader:
+                values |= reader_measures.measure(fused, sources, of_reader, self.composition)
+        except MissingPackageError:
+            raise
+        except UpFusionError as error:
+            return Failure(pair.group, pair.name, method.name, str(error))
+        except Exception as error:  # a fault of one method on one pair must not lose the other hours of a run
+            return Failure(pair.group, pair.name, method.name, f"unexpected {type(error).__name__}: {error}")
+        seconds = {"fuse": round(middle - begin, 4), "metrics": round(time.perf_counter() - middle, 4)}
+        return Score(pair.id, method.name, key, values, seconds)
+
+    def _fused(self, pair: Pair, method: Method, key: str, a: Levels, b: Levels) -> Levels:
+        """The fused image; a network's result is kept beside the scores and read again where the key is the same."""
+        if self.pictures is None or method.kind is not Kind.MODEL:
+            return method.fuse(pair, a, b)
+        return _kept(picture_path(self.pictures, method, pair), key, lambda: method.fuse(pair, a, b))
+
+
+def picture_path(folder: Path, method: Method, pair: Pair) -> Path:
+    """Where the result of a network is kept: ``METHOD/GROUP/NAME.png``."""
+    return folder / method.slug / pair.group / f"{pair.name}.png"
+
+
+def read_pair(pair: Pair) -> tuple[Levels, Levels]:
+    """Picture A as it is drawn, (H, W) or (H, W, 3), and B as (H, W) luma; uint8.
+
+    Raises:
+        InputError: one cannot be read, or the sizes differ.
+    """
+    a, b = read_levels(pair.a), grey(read_levels(pair.b))
+    if a.shape[:2] != b.shape:
+        raise InputError(
+            f"The pair {pair.id} is {a.shape[1]}x{a.shape[0]} ({pair.a.name}) and {b.shape[1]}x{b.shape[0]} pixels "
+            f"({pair.b.name}); expected registered pictures of one size. Pictures are not resampled."
+        )
+    return a, b
+
+
+def fused_again(
+    output: Path, method: Method, pair: Pair, a: Levels, b: Levels, composition: Composition = Composition.GAMUT
+) -> Levels:
+    """The grey result of a method for a pair of a finished run; networks' results are read from the run's folder.
+
+    Args:
+        output: Folder of the run.
+        method: One of its methods.
+        pair: One of its pairs.
+        a: (H, W) luma of A.
+        b: (H, W) luma of B.
+        composition: As in the run; it is part of what tells whether a kept result is still valid.
+    """
+    if method.kind is not Kind.MODEL:
+        return method.fuse(pair, a, b)
+    key = score_key(pair, method, composition.value)
+    return _kept(picture_path(output / PICTURES_FOLDER, method, pair), key, lambda: method.fuse(pair, a, b))
+
+
+def _kept(path: Path, key: str, fuse: Callable[[], Levels]) -> Levels:
+    from PIL import Image, PngImagePlugin
+
+    if path.is_file():
+        try:
+            with Image.open(path) as picture:
+                if picture.info.get("score-key") == key and picture.mode == "L":
+                    return np.asarray(picture)
+        except (OSError, SyntaxError):
+            pass  # a damaged file is made again
+    fused = fuse()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = PngImagePlugin.PngInfo()
+    about.add_text("score-key", key)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    Image.fromarray(fused).save(beside, format="PNG", pnginfo=about)
+    beside.replace(path)
+    return fused
+
+
+def run_benchmark(
+    pairs: PairList,
+    methods: Sequence[Method],
+    metrics: Sequence[str],
+    output: Path,
+    *,
+    jobs: int = 1,
+    keep_pictures: bool = True,
+    composition: Composition = Composition.GAMUT,
+    progress: Progress | None = None,
+) -> ScoreTable:
+    """Score every method on every pair; earlier scores in ``output`` are used again where nothing has changed.
+
+    Args:
+        pairs: What is fused.
+        methods: What is compared.
+        metrics: Keys of `upfusion_med.metrics.compute` and `columns.READER_KEYS`.
+        output: Folder of the run; scores go to ``scores/``, results of networks to ``fused/``.
+        jobs: Processes; 0: one per core.
+        keep_pictures: Keep the networks' results as PNG.
+        composition: How fused pictures get their colour, for the reader's measures.
+        progress: Told about every pair.
+
+    Returns:
+        The cube of scores; what failed is listed in it.
+    """
+    progress = progress or SilentProgress()
+    check_names(list(methods))
+    if jobs < 0:
+        raise UsageError(f"The number of jobs is {jobs}; expected 0 (one per core) or more.")
+    bench = Bench(
+        pairs=pairs.pairs,
+        methods=tuple(methods),
+        metrics=tuple(metrics),
+        pictures=output / PICTURES_FOLDER if keep_pictures else None,
+        scales=reader_measures.read_colour_scales(pairs.root) if pairs.root is not None else {},
+        composition=composition,
+    )
+    stores = [ScoreStore(output / SCORES_FOLDER / f"{m.slug}.jsonl") for m in methods]
+    results: dict[tuple[int, int], Score] = {}
+    failures = list(pairs.failures)
+    tasks = _open_tasks(bench, stores, results, failures)
+    progress.stage("scoring", len(pairs.pairs))
+    progress.advance(len(pairs.pairs) - len(tasks))
+    place = {m.name: k for k, m in enumerate(methods)}
+    for task, outcome in _outcomes(bench, tasks, jobs or os.cpu_count() or 1):
+        for item in outcome:
+            if isinstance(item, Failure):
+                failures.append(item)
+            else:
+                m = place[item.method]
+                results[m, task.index] = stores[m].put(item)
+        progress.advance()
+    return _table(bench, results, failures)
+
+
+def _open_tasks(
+    bench: Bench, stores: Sequence[ScoreStore], results: dict[tuple[int, int], Score], failures: list[Failure]
+) -> list[Task]:
+    """What is still to be done; scores that hold go to ``results``."""
+    tasks = []
+    for index, pair in enumerate(bench.pairs):
+        todo = []
+        for m, method in enumerate(bench.methods):
+            try:
+                key = score_key(pair, method, bench.composition.value)
+            except InputError as error:
+                failures.append(Failure(pair.group, pair.name, method.name, str(error)))
+                continue
+            score = stores[m].get(pair.id, key, bench.metrics)
+            if score is None:
+                todo.append((m, key))
+            else:
+                results[m, index] = score
+        if todo:
+            tasks.append(Task(index, tuple(todo)))
+    return tasks
+
+
+_bench: Bench | None = None
+
+
+def _begin_worker(bench: Bench) -> None:
+    """Give a worker process its own copy of the bench, once, so that networks are loaded once per process."""
+    global _bench  # noqa: PLW0603 (a pool hands state to its workers in no other way)
+    import torch
+
+    torch.set_num_threads(1)
+    _bench = bench
+
+
+def _work(task: Task) -> list[Score | Failure]:
+    assert _bench is not None
+    return _bench.run(task)
+
+
+def _outcomes(bench: Bench, tasks: list[Task], jobs: int) -> Iterator[tuple[Task, list[Score | Failure]]]:
+    """Outcomes in the order of the tasks."""
+    jobs = min(jobs, len(tasks))
+    if jobs <= 1:
+        import torch
+
+        # One thread here as in the workers: sums do not depend on --jobs, and small pictures gain nothing from more.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for task in tasks:
+                yield task, bench.run(task)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (bench,)) as pool:
+        try:
+            yield from zip(tasks, pool.map(_work, tasks), strict=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _table(bench: Bench, results: dict[tuple[int, int], Score], failures: list[Failure]) -> ScoreTable:
+    shape = (len(bench.methods), len(bench.pairs), len(bench.metrics))
+    values = np.full(shape, np.nan)
+    scored = np.zeros(shape[:2], dtype=bool)
+    for (m, p), score in results.items():
+        values[m, p] = [score.values[key] for key in bench.metrics]
+        scored[m, p] = True
+    return ScoreTable(
+        methods=tuple(m.name for m in bench.methods),
+        kinds=tuple(m.kind for m in bench.methods),
+        pairs=bench.pairs,
+        metrics=bench.metrics,
+        values=values,
+        scored=scored,
+        failures=tuple(sorted(set(failures), key=lambda f: (f.group, f.name, f.method))),
+    )

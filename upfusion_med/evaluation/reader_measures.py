@@ -1,0 +1,173 @@
+"""What a reader sees in a fused medical picture, pair by pair: levels, colour, uptake read back by the legend."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upfusion_med.core import InputError, Modality
+from upfusion_med.evaluation.picture_levels import Levels, grey
+
+_OF_COLOUR = frozenset({"saturation_kept", "hue_turned", "ciede2000_chroma"})
+_OF_SCALE = frozenset({"hot_uptake_lost", "uptake_error", "uptake_order_kept"})
+#: File with the palettes of a set's pictures, beside its folders: map, index, r, g, b.
+SCALE_FILE = "colour_scale.csv"
+#: Mean distance in RGB levels up to which a picture counts as drawn with a palette (JPEG noise included).
+PALETTE_DISTANCE = 12.0
+
+#: (N, 3) colours from no uptake to the most.
+ColourScale = NDArray[np.float64]
+
+
+class Composition(str, Enum):
+    """How the fused luminance gets its colour back."""
+
+    GAMUT = "gamut"
+    YCBCR = "ycbcr"
+
+    @property
+    def sentence(self) -> str:
+        """For the protocol."""
+        if self is Composition.GAMUT:
+            return (
+                "fused luminance with the chroma of A, made paler where that colour does not exist (the composition of "
+                "this package)"
+            )
+        return "fused Y joined with Cb and Cr of A, clipped to 0..255 (the custom of fusion papers)"
+
+
+def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.GAMUT) -> Levels:
+    """The fused luminance in the colours of A.
+
+    Args:
+        fused: (H, W) uint8.
+        a: (H, W) or (H, W, 3) uint8; grey gives a grey picture.
+        how: Rule for colours that do not exist at the new luminance.
+
+    Returns:
+        (H, W, 3) uint8, or (H, W) where A is grey.
+    """
+    from upfusion_med.transforms import colour
+
+    if a.ndim == 2:
+        return fused
+    chroma = colour.rgb_chroma(a.astype(np.float32))
+    if how is Composition.GAMUT:
+        return colour.compose(fused / np.float32(255), chroma / np.float32(255))
+    return np.rint(np.clip(fused[..., None] + chroma, 0, 255)).astype(np.uint8)
+
+
+def read_colour_scales(root: Path) -> dict[str, ColourScale]:
+    """Palettes of a set, by name; none where the set has no such file.
+
+    Raises:
+        InputError: the file lacks a column.
+    """
+    path = root / SCALE_FILE
+    if not path.is_file():
+        return {}
+    colours: dict[str, list[tuple[int, float, float, float]]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        try:
+            for row in csv.DictReader(file):
+                entry = (int(row["index"]), float(row["r"]), float(row["g"]), float(row["b"]))
+                colours.setdefault(row["map"], []).append(entry)
+        except (KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{path} cannot be used ({error}); expected the columns map, index, r, g, b.") from error
+    return {name: np.array([c[1:] for c in sorted(entries)]) for name, entries in colours.items()}
+
+
+def _nearest_scale(picture: Levels, scales: Mapping[str, ColourScale]) -> ColourScale | None:
+    """The palette that the coloured pixels were drawn with, or None."""
+    coloured = np.unique(picture[np.ptp(picture, axis=2) > 0].reshape(-1, 3), axis=0).astype(np.float64)
+    if not coloured.size:
+        return None
+    some = coloured[:: max(1, len(coloured) // 2000)]
+    distances = {n: np.sqrt(((some[:, None] - s) ** 2).sum(2)).min(1).mean() for n, s in scales.items()}
+    best = min(distances, key=distances.__getitem__, default=None)
+    return scales[best] if best is not None and distances[best] <= PALETTE_DISTANCE else None
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What the reader's measures need of a pair, worked out once for all methods.
+
+    Attributes:
+        a: (H, W) or (H, W, 3) uint8, as drawn.
+        b: (H, W) uint8, MRI.
+        modality: Kind of A.
+        scale: Palette of A, or None.
+        uptake: (H, W) position of A on the palette in 0..1, or None.
+    """
+
+    a: Levels
+    b: Levels
+    modality: Modality
+    scale: ColourScale | None = None
+    uptake: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, a: Levels, b: Levels, modality: Modality, scales: Mapping[str, ColourScale]) -> Sources:
+        """Find the palette of A and read its uptake."""
+        from upfusion_med.metrics.uptake_reading import read_back
+
+        scale = _nearest_scale(a, scales) if a.ndim == 3 and modality.is_emission else None
+        return cls(a, b, modality, scale, None if scale is None else read_back(a, scale))
+
+
+def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Composition) -> dict[str, float]:
+    """Reader's measures of one fused picture.
+
+    Args:
+        fused: (H, W) uint8.
+        sources: The pair.
+        wanted: Keys out of `columns.READER_KEYS`.
+        how: Composition of the colour picture.
+
+    Returns:
+        The wanted keys; NaN where a measure does not apply: no CT, no colour, no palette, no medical pair.
+    """
+    values = dict.fromkeys(wanted, math.nan)
+    if sources.modality not in (Modality.CT, Modality.PET, Modality.SPECT):
+        return values
+    values |= {k: v for k, v in _levels(fused, sources).items() if k in values}
+    if sources.a.ndim == 3 and not (_OF_COLOUR | _OF_SCALE).isdisjoint(wanted):
+        values |= {k: v for k, v in _colours(fused, sources, wanted, how).items() if k in values}
+    return values
+
+
+def _levels(fused: Levels, sources: Sources) -> dict[str, float]:
+    from upfusion_med.metrics import reader
+
+    luma_a = grey(sources.a)
+    values = {
+        "background_level": reader.background_level(fused, luma_a, sources.b),
+        "zero_background_touched": reader.zero_background_touched(fused, luma_a, sources.b),
+        "mri_edges_kept": reader.mri_edges_kept(fused, sources.b),
+    }
+    if sources.modality is Modality.CT:
+        values["bright_kept"] = reader.bright_kept(fused, luma_a)
+    else:
+        values["tissue_level"] = reader.tissue_level(fused, sources.b)
+    return values
+
+
+def _colours(fused: Levels, sources: Sources, wanted: Collection[str], how: Composition) -> dict[str, float]:
+    from upfusion_med.metrics import uptake_reading
+    from upfusion_med.metrics.colour_fidelity import colour_fidelity
+
+    picture = colour_picture(fused, sources.a, how)
+    values = {key: float(value[0]) for key, value in colour_fidelity(picture, sources.a).items()}
+    if sources.scale is not None and sources.uptake is not None and not _OF_SCALE.isdisjoint(wanted):
+        shown = uptake_reading.read_back(picture, sources.scale)
+        values["hot_uptake_lost"] = uptake_reading.hot_uptake_lost(sources.uptake, shown)
+        values["uptake_error"] = uptake_reading.uptake_error(sources.uptake, shown)
+        values["uptake_order_kept"] = uptake_reading.uptake_order_kept(sources.uptake, shown, sources.uptake > 0)
+    return values

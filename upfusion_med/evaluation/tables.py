@@ -1,0 +1,210 @@
+"""The files of a run that people open in a spreadsheet, a paper or an issue: CSV, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from upfusion_med.evaluation.columns import Column
+from upfusion_med.evaluation.published import PublishedRow
+from upfusion_med.evaluation.results import Block, Results, Section
+from upfusion_med.evaluation.statistics import CONFIDENCE
+
+UNDEFINED = "–"
+
+
+def write_tables(results: Results, output: Path) -> list[Path]:
+    """Write every table of a run; each file appears whole or not at all.
+
+    Returns:
+        The files: per_pair.csv, summary.csv, summary.md, summary.tex, tests.csv and, where something failed,
+        failures.csv.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "per_pair.csv": per_pair_csv(results),
+        "summary.csv": summary_csv(results),
+        "summary.md": markdown(results),
+        "summary.tex": latex(results),
+        "tests.csv": tests_csv(results),
+        "failures.csv": failures_csv(results),
+    }
+    written = []
+    for name, text in texts.items():
+        path = output / name
+        if name == "failures.csv" and not results.table.failures:
+            path.unlink(missing_ok=True)
+            continue
+        beside = output / f".{name}.part"
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+        written.append(path)
+    return written
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _number(value: float) -> str:
+    """Enough digits to compute on; empty where undefined."""
+    return "" if math.isnan(value) else f"{value:.10g}"
+
+
+def per_pair_csv(results: Results) -> str:
+    """One line per pair and method."""
+    table = results.table
+    rows = (
+        [p.group, p.name, p.case, name, *(_number(v) for v in table.values[m, k])]
+        for k, p in enumerate(table.pairs)
+        for m, name in enumerate(table.methods)
+        if table.scored[m, k]
+    )
+    return _csv(["group", "name", "case", "method", *table.metrics], rows)
+
+
+def summary_csv(results: Results) -> str:
+    """One line per part of the run, method and metric."""
+    level = f"{CONFIDENCE:.0%}".rstrip("%")
+    header = ["section", "method", "kind", "one_sided", "metric", "n", "cases", "mean", "sd"]
+    header += [f"low{level}", f"high{level}", "rank"]
+    rows = []
+    for section in results.sections:
+        summary = section.summary
+        for m, name in enumerate(results.table.methods):
+            for k, key in enumerate(results.table.metrics):
+                numbers = (summary.mean, summary.sd, summary.low, summary.high, section.ranks)
+                who = (section.name, name, results.table.kinds[m].value, section.sides[m].value)
+                rows.append([*who, key, summary.count[m, k], summary.cases, *(_number(x[m, k]) for x in numbers)])
+    return _csv(header, rows)
+
+
+def tests_csv(results: Results) -> str:
+    """One line per comparison with the reference method."""
+    header = ["section", "reference", "method", "metric", "pairs", "cases", "difference", "low95", "high95"]
+    header += ["p_pairs", "p_pairs_holm", "better_cases", "p_cases"]
+    rows = []
+    for section in results.sections:
+        for c in section.comparisons:
+            who = (section.name, results.reference, c.method, c.metric, c.pairs, c.cases)
+            gap = map(_number, (c.difference, c.low, c.high, c.p, c.p_holm))
+            rows.append([*who, *gap, c.better_cases, _number(c.p_cases)])
+    return _csv(header, rows)
+
+
+def failures_csv(results: Results) -> str:
+    """One line per pair, or pair and method, that could not be scored."""
+    return _csv(
+        ["group", "name", "method", "reason"], ([f.group, f.name, f.method, f.reason] for f in results.table.failures)
+    )
+
+
+def shown(value: float, column: Column) -> str:
+    """A value with the digits of its column."""
+    return UNDEFINED if math.isnan(value) else f"{value:.{column.decimals}f}"
+
+
+def _cells(
+    section: Section, columns: Sequence[tuple[int, Column]], m: int, bold: tuple[str, str], plus: str
+) -> list[str]:
+    cells = []
+    for k, column in columns:
+        text = shown(section.summary.mean[m, k], column)
+        if not math.isnan(section.summary.sd[m, k]):
+            text += f" {plus} {shown(section.summary.sd[m, k], column)}"
+        best = m in section.best[k]
+        cells.append(f"{bold[0]}{text}{bold[1]}" if best else text)
+    return cells
+
+
+def _label(results: Results, section: Section, m: int) -> str:
+    """The method's name, with the number of pairs where it did not run on all."""
+    name = results.table.methods[m]
+    there, total = section.scored[m], section.pairs
+    return name if there == total else f"{name} ({there} of {total} pairs)"
+
+
+def markdown(results: Results) -> str:
+    """All sections as Markdown tables, mean ± standard deviation."""
+    lines = [f"# {results.title}", "", *(f"{line}  " for line in results.protocol), ""]
+    for section in results.sections:
+        lines += [f"## {section.name}", "", f"{section.about}", ""]
+        for block in results.blocks(section):
+            heads = ["method", *(c.label for _, c in block.columns), "one-sided?"]
+            lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+            for m in range(len(results.table.methods)):
+                cells = _cells(section, block.columns, m, ("**", "**"), "±")
+                lines.append(f"| {_label(results, section, m)} | {' | '.join(cells)} | {section.sides[m].value} |")
+            for row in _rows_for(section.published, block):
+                lines.append(f"| *{row.method}* ({row.mark}) | {' | '.join(_published(row, block.columns))} | |")
+            lines.append("")
+    lines += _failure_lines(results)
+    return "\n".join(lines) + "\n"
+
+
+def _rows_for(rows: Sequence[PublishedRow], block: Block) -> list[PublishedRow]:
+    """Published rows that hold a value of the block's columns."""
+    keys = {c.key for _, c in block.columns}
+    return [row for row in rows if keys & set(row.values)]
+
+
+def _published(row: PublishedRow, columns: Sequence[tuple[int, Column]]) -> list[str]:
+    return [shown(row.values[c.key], c) if c.key in row.values else "" for _, c in columns]
+
+
+def _failure_lines(results: Results) -> list[str]:
+    failures = results.table.failures
+    if not failures:
+        return []
+    lines = [f"## Not scored ({len(failures)})", ""]
+    return lines + [f"- {f.group}/{f.name}{f' ({f.method})' if f.method else ''}: {f.reason}" for f in failures]
+
+
+_LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "±": r"$\pm$", "–": "--",
+          "Δ": r"$\Delta$", "°": r"$^\circ$"}  # fmt: skip
+
+
+def _tex(text: str) -> str:
+    text = text.replace("\\", r"\textbackslash ")
+    return "".join(_LATEX.get(c, c) for c in text)
+
+
+def latex(results: Results) -> str:
+    """All sections as booktabs tables, mean ± standard deviation."""
+    lines = [f"% {results.title}", *(f"% {line}" for line in results.protocol), ""]
+    for section in results.sections:
+        for block in results.blocks(section):
+            lines += _latex_table(results, section, block)
+    return "\n".join(lines)
+
+
+def _latex_table(results: Results, section: Section, block: Block) -> list[str]:
+    caption = f"{results.title}, {section.name}: {block.name}. {section.about}"
+    heads = ["method", *(c.label for _, c in block.columns), "one-sided"]
+    lines = [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\caption{{{_tex(caption)}}}",
+        rf"\begin{{tabular}}{{l{'c' * len(block.columns)}l}}",
+        r"\toprule",
+        " & ".join(map(_tex, heads)) + r" \\",
+        r"\midrule",
+    ]
+    for m in range(len(results.table.methods)):
+        cells = _cells(section, block.columns, m, (r"\textbf{", "}"), r"$\pm$")
+        label = _tex(_label(results, section, m))
+        row = [label, *(c.replace(UNDEFINED, "--") for c in cells), _tex(section.sides[m].value)]
+        lines.append(" & ".join(row) + r" \\")
+    published = _rows_for(section.published, block)
+    lines += [r"\midrule"] if published else []
+    for paper in published:
+        cells = [rf"\textit{{{_tex(paper.method)}}} ({_tex(paper.mark)})", *_published(paper, block.columns), ""]
+        lines.append(" & ".join(cells) + r" \\")
+    return [*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
