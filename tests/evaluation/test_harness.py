@@ -177,23 +177,43 @@ def test_processes_give_the_same_numbers_as_one(atlas: Path, tmp_path: Path, wei
     assert (tmp_path / "one/scores/laplacian.jsonl").exists()
 
 
+def alive_in_group(group: int) -> list[str]:
+    """Processes of a process group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_gives_the_same_table(folders, tmp_path: Path) -> None:
-    a, b = folders(*(f"{k:02d}" for k in range(12)))
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc to look for processes left over")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_killed_run_goes_on_and_gives_the_same_table(folders, tmp_path: Path, jobs: str) -> None:
+    a, b = folders(*(f"{k:02d}" for k in range(24)))
     call = [sys.executable, "-m", "upfusion_med.cli.main", "benchmark", "folders", "--a", str(a), "--b", str(b)]
-    call += ["--metrics", "q_p,vif,ssim", "--method", "max", "--method", "laplacian", "-q"]
-    process = subprocess.Popen([*call, "-o", str(tmp_path / "run")], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    call += ["--metrics", "paper,fmi", "--method", "max", "--method", "laplacian", "-q", "--jobs", jobs]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*call, "-o", str(tmp_path / "run")], env=environment, start_new_session=True)
     scores = tmp_path / "run" / "scores" / "laplacian.jsonl"
     until = time.monotonic() + 60
     while time.monotonic() < until and not (scores.exists() and scores.read_bytes().count(b"\n") >= 2):
-        time.sleep(0.01)
+        time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = scores.read_bytes().count(b"\n")
-    assert 2 <= before < 12
+    assert 2 <= before < 24
     assert not (tmp_path / "run" / "per_pair.csv").exists()
+    until = time.monotonic() + 20
+    while alive_in_group(process.pid) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not alive_in_group(process.pid)
     for name in ("run", "whole"):
         subprocess.run([*call, "-o", str(tmp_path / name)], check=True)
     for file in ("per_pair.csv", "summary.csv", "summary.md", "tests.csv"):
         assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
-    assert scores.read_bytes().count(b"\n") == 12
+    assert scores.read_bytes().count(b"\n") == 24

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,15 @@ class Timing:
 
     Attributes:
         name: Metric, or what was computed together.
-        ours: By this package.
+        double: By this package in double precision, as tables need it.
+        single: The same with VIF and SSIM in single precision; None where nothing changes.
         reference: By the usual loop; None where that has no such metric.
     """
 
     name: str
-    ours: float
+    double: float
+    single: float | None
     reference: float | None
-
-    @property
-    def ratio(self) -> float | None:
-        """How many times faster ours is."""
-        return None if self.reference is None else self.reference / self.ours
 
 
 def synthetic_pair(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -47,17 +45,15 @@ def synthetic_pair(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return first, second
 
 
-def _fastest(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """CPU milliseconds of each call, taken in turns so that a busy machine disturbs all alike."""
-    best = dict.fromkeys(calls, float("inf"))
-    for call in calls.values():
-        call()
+def _fastest(call: Callable[[], Any], repeats: int) -> float:
+    """CPU milliseconds of the fastest run, after one that fills caches."""
+    call()
+    best = float("inf")
     for _ in range(repeats):
-        for name, call in calls.items():
-            begin = time.process_time()
-            call()
-            best[name] = min(best[name], (time.process_time() - begin) * 1e3)
-    return best
+        begin = time.process_time()
+        call()
+        best = min(best, time.process_time() - begin)
+    return best * 1e3
 
 
 def measure_metrics(a: NDArray[np.float64], b: NDArray[np.float64], repeats: int) -> list[Timing]:
@@ -79,17 +75,24 @@ def measure_metrics(a: NDArray[np.float64], b: NDArray[np.float64], repeats: int
     if a.shape != b.shape or min(a.shape) < 41:
         raise InputError(f"The images have shapes {a.shape} and {b.shape}; expected one shape, sides of at least 41.")
     fused = np.floor((a + b + 1) / 2)
+
+    def ours(names: str | tuple[str, ...], dtype: torch.dtype) -> float:
+        return _fastest(lambda: compute(fused, a, b, names, dtype=dtype), repeats)
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        calls: dict[str, Callable[[], Any]] = {}
-        for ours, reference in TIMED.items():
-            calls[ours] = lambda key=ours: compute(fused, a, b, key)
-            calls[f"reference {ours}"] = lambda key=reference: REFERENCE_METRICS[key](fused, a, b)
-        calls["together"] = lambda: compute(fused, a, b, tuple(TIMED))
-        calls["reference together"] = lambda: evaluate(fused, a, b)
-        calls["q_p"] = lambda: compute(fused, a, b, "q_p")
-        best = _fastest(calls, repeats)
+        timings = []
+        for key, reference in TIMED.items():
+            single = ours(key, torch.float32) if key in ("vif", "ssim") else None
+            usual = REFERENCE_METRICS[reference]
+            timings.append(
+                Timing(key, ours(key, torch.float64), single, _fastest(partial(usual, fused, a, b), repeats))
+            )
+        together = tuple(TIMED)
+        usual_time = _fastest(lambda: evaluate(fused, a, b), repeats)
+        timings.append(Timing("together", ours(together, torch.float64), ours(together, torch.float32), usual_time))
+        timings.append(Timing("q_p", ours("q_p", torch.float64), None, None))
     finally:
         torch.set_num_threads(threads)
-    return [Timing(name, best[name], best.get(f"reference {name}")) for name in (*TIMED, "together", "q_p")]
+    return timings

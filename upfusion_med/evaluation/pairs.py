@@ -9,6 +9,8 @@ from upfusion_med.core import InputError, Modality
 from upfusion_med.evaluation.datasets import DataSet, PairGroup
 from upfusion_med.evaluation.picture_levels import PICTURE_SUFFIXES
 
+#: Names that a note lists at most.
+MOST_NAMES = 20
 #: Split name for everything there is.
 EVERYTHING = "all"
 
@@ -163,7 +165,8 @@ def only_with_result(found: PairList, fused: Path) -> PairList:
         if stem not in names
     ]
     without = [p.name for p in found.pairs if p.name not in results]
-    notes = [f"{len(without)} of {len(found.pairs)} pairs have no result and were not scored: {', '.join(without)}."]
+    named = ", ".join(without[:MOST_NAMES]) + (" and so on" if len(without) > MOST_NAMES else "")
+    notes = [f"{len(without)} of {len(found.pairs)} pairs have no result and were not scored: {named}."]
     failures = [f for f in found.failures if f.name in results] + alone
     return replace(
         found, pairs=with_result, failures=tuple(failures), notes=(*found.notes, *(notes if without else ()))
