@@ -1,12 +1,25 @@
 """Readers and writers: NIfTI, NRRD, MetaImage, pictures, DICOM. The only room that touches image files."""
 
-from upfusion_med.io.dicom import SeriesSummary, StudySummary, describe_study, list_series
+from upfusion_med.io.dicom import (
+    Deidentifier,
+    SeriesSummary,
+    SourceStudy,
+    StudySummary,
+    describe_study,
+    list_series,
+    new_source_study,
+    read_source_study,
+    save_colour_multiframe,
+    save_colour_series,
+    save_luminance_map,
+)
 from upfusion_med.io.file_kind import FileKind, describe_kind
 from upfusion_med.io.frames import FrameChoice, FrameChoiceError
 from upfusion_med.io.itk_image import save_rgb_nrrd, save_scalar_nrrd
 from upfusion_med.io.loading import load_volume
 from upfusion_med.io.nifti import save_rgb_nifti, save_scalar_nifti
 from upfusion_med.io.picture import save_picture
+from upfusion_med.io.picture_stack import save_cine, save_picture_stack
 from upfusion_med.io.units import ACTIVITY_UNITS, ARBITRARY_UNITS, COUNT_UNITS, HOUNSFIELD_UNITS, SUV_UNITS
 
 __all__ = [
@@ -15,16 +28,25 @@ __all__ = [
     "COUNT_UNITS",
     "HOUNSFIELD_UNITS",
     "SUV_UNITS",
+    "Deidentifier",
     "FileKind",
     "FrameChoice",
     "FrameChoiceError",
     "SeriesSummary",
+    "SourceStudy",
     "StudySummary",
     "describe_kind",
     "describe_study",
     "list_series",
     "load_volume",
+    "new_source_study",
+    "read_source_study",
+    "save_cine",
+    "save_colour_multiframe",
+    "save_colour_series",
+    "save_luminance_map",
     "save_picture",
+    "save_picture_stack",
     "save_rgb_nifti",
     "save_rgb_nrrd",
     "save_scalar_nifti",
