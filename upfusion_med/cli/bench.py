@@ -44,13 +44,18 @@ def metrics(
 
         a, b = (grey(read_levels(path)).astype(float) for path in (image_a, image_b))
     table = Table(
-        "metric", "ours, ms", "usual loop, ms", "times faster",
+        "metric", "ours, ms", "times faster", "single precision, ms", "times faster", "usual loop, ms",
         title=f"{a.shape[0]}x{a.shape[1]} pair, one core, CPU time, fastest of {repeats}",
     )  # fmt: skip
+
+    def cells(ours: float | None, usual: float | None) -> tuple[str, str]:
+        ratio = "" if ours is None or usual is None else f"{usual / ours:.1f}"
+        return "" if ours is None else f"{ours:.2f}", ratio
+
     for row in measure_metrics(a, b, repeats):
-        reference = "" if row.reference is None else f"{row.reference:.2f}"
-        table.add_row(row.name, f"{row.ours:.2f}", reference, "" if row.ratio is None else f"{row.ratio:.1f}")
-    Console(width=100).print(table)
+        usual = "" if row.reference is None else f"{row.reference:.2f}"
+        table.add_row(row.name, *cells(row.double, row.reference), *cells(row.single, row.reference), usual)
+    Console(width=110).print(table)
 
 
 @app.command()
@@ -76,8 +81,8 @@ def golden(
         if row.error is not None:
             worst[row.key] = max(worst.get(row.key, (0.0, "")), (row.error, row.case))
     summary = Table("metric", "largest relative error", "in case", title="Largest errors")
-    for key, (error, case) in worst.items():
-        summary.add_row(key, f"{error:.1e}", case)
+    for key, (largest, case) in worst.items():
+        summary.add_row(key, f"{largest:.1e}", case)
     console = Console(width=160)
     console.print(table)
     console.print(summary)

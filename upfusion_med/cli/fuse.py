@@ -95,7 +95,12 @@ def fuse(
         Optional[str],  # noqa: UP045
         typer.Option(help="PET in DICOM: suv or raw. Default: SUV, refused where the file does not allow it."),
     ] = None,
-    formats: Annotated[str, typer.Option("--format", help="Files to write, comma-separated.")] = "nifti,nrrd,png",
+    formats: Annotated[
+        str, typer.Option("--format", help="Files to write, comma-separated: nifti, nrrd, dicom, png.")
+    ] = "nifti,nrrd,png",
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Remove what identifies the patient from DICOM output.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary.")] = False,
 ) -> None:
@@ -126,12 +131,13 @@ def fuse(
         functional_series=functional_series,
         quantity=quantity,
     )
-    run(mri, functional, settings, output, parse_formats(formats), force, quiet)
+    run(mri, functional, settings, output, parse_formats(formats), force, quiet, deidentify)
 
 
 def run(
     mri: object, functional: object, settings: FuseSettings, output: Path,
     formats: tuple[OutputFormat, ...], force: bool, quiet: bool,
+    deidentify: bool = False,
 ) -> None:  # fmt: skip
     """Fuse, save, and say what was done."""
     from upfusion_med.cli.progress import TerminalProgress
@@ -142,7 +148,7 @@ def run(
     with TerminalProgress(quiet) as progress:
         result = fuse_study(mri, functional, settings, progress=progress)  # type: ignore[arg-type]
         progress.stage("writing", 1)
-        files = result.save(output, formats, force=force)
+        files = result.save(output, formats, force=force, deidentify=deidentify)
         progress.advance()
     if quiet:
         return

@@ -42,6 +42,7 @@ class OutputFormat(str, Enum):
 
     NIFTI = "nifti"
     NRRD = "nrrd"
+    DICOM = "dicom"
     PNG = "png"
 
 

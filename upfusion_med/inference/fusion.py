@@ -28,7 +28,7 @@ from upfusion_med.inference.modality_choice import ModalityChoice, choose_modali
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
 from upfusion_med.inference.series_choice import FUNCTIONAL_TYPES, MRI_TYPES, choose_series
-from upfusion_med.io import load_volume
+from upfusion_med.io import SourceStudy, load_volume, read_source_study
 from upfusion_med.transforms import colour, luts, resample, window
 
 Source = Volume | str | os.PathLike[str]
@@ -98,6 +98,9 @@ def fuse(
         progress.advance()
         second = _load(functional, "functional image", settings.functional_series, FUNCTIONAL_TYPES, settings.quantity)
         progress.advance()
+    with clock("headers"):
+        mri_study = _study(mri, settings.mri_series, MRI_TYPES)
+        functional_study = _study(functional, settings.functional_series, FUNCTIONAL_TYPES)
     choice = choose_modality(settings.modality, second, _path(functional))
     with clock("prepare"):
         prepared = prepare(first, second, choice, settings)
@@ -126,6 +129,8 @@ def fuse(
         functional=template.with_array(paint(prepared.functional, prepared.chroma), units=RGB_LEVELS),
         lut=prepared.lut,
         functional_window=prepared.functional_window,
+        mri_study=mri_study,
+        functional_study=functional_study,
     )
 
 
@@ -255,6 +260,12 @@ def _load(
         return load_volume(source, series=series or choose_series(Path(source), types), quantity=quantity)
     except InputError as error:
         raise InputError(f"The {name} cannot be used. {error}") from error
+
+
+def _study(source: Source, series: str | None, types: tuple[tuple[str, ...], ...]) -> SourceStudy | None:
+    if isinstance(source, Volume):
+        return None
+    return read_source_study(source, series=series or choose_series(Path(source), types))
 
 
 class _Clock:

@@ -14,7 +14,16 @@ import numpy as np
 
 from upfusion_med.core import OutputFormat, RuntimeFailure, UsageError, Volume
 from upfusion_med.inference.contact_sheet import Legend, render_contact_sheet
-from upfusion_med.io import save_picture, save_rgb_nifti, save_rgb_nrrd, save_scalar_nifti, save_scalar_nrrd
+from upfusion_med.io import (
+    Deidentifier,
+    SourceStudy,
+    save_colour_series,
+    save_picture,
+    save_rgb_nifti,
+    save_rgb_nrrd,
+    save_scalar_nifti,
+    save_scalar_nrrd,
+)
 from upfusion_med.transforms.luts import Lut
 from upfusion_med.transforms.window import Window
 
@@ -50,6 +59,8 @@ class FusionResult:
         functional: The functional image in its colours, 0..255, on the MRI's grid.
         lut: Colour table of scalar uptake, or None.
         functional_window: Display window of a scalar functional image, or None.
+        mri_study: Headers of the MRI's DICOM series that DICOM output belongs to, or None.
+        functional_study: Headers of the functional DICOM series, or None.
     """
 
     volume: Volume
@@ -59,6 +70,8 @@ class FusionResult:
     functional: Volume
     lut: Lut | None
     functional_window: Window | None
+    mri_study: SourceStudy | None = None
+    functional_study: SourceStudy | None = None
 
     def contact_sheet(self) -> Image:
         """MRI, functional and fused image side by side, with the colour bar."""
@@ -80,17 +93,24 @@ class FusionResult:
         )
 
     def save(
-        self, folder: Path | str, formats: Iterable[OutputFormat] = DEFAULT_FORMATS, *, force: bool = False
+        self,
+        folder: Path | str,
+        formats: Iterable[OutputFormat] = DEFAULT_FORMATS,
+        *,
+        force: bool = False,
+        deidentify: bool = False,
     ) -> list[Path]:
         """Write the result: volumes, contact sheet and report, all or nothing.
 
         Files: ``fused_rgb.nii.gz`` / ``.nrrd`` (colour), ``fused_luminance.nii.gz`` / ``.nrrd`` (0..1),
-        ``fused.png`` (pictures only), ``contact_sheet.png``, ``report.json``.
+        ``dicom/`` (RGB Secondary Capture, one file a slice, in the study of a DICOM MRI), ``fused.png`` (pictures
+        only), ``contact_sheet.png``, ``report.json``.
 
         Args:
             folder: Made if it does not exist; must be empty unless ``force``.
             formats: Which volume formats; for a pair of pictures only PNG is written.
             force: Write into a folder that holds something; files of the same name are replaced.
+            deidentify: Remove what identifies the patient from DICOM output (PS3.15 basic profile).
 
         Returns:
             The written files.
@@ -107,9 +127,11 @@ class FusionResult:
         except OSError as error:
             raise RuntimeFailure(f"The output folder {folder} cannot be made: {error.strerror}.") from error
         try:
-            names = self._write(beside, set(formats))
+            names = self._write(beside, set(formats), deidentify)
             folder.mkdir(exist_ok=True)
             for name in names:
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
                 (beside / name).replace(folder / name)
         except OSError as error:
             raise RuntimeFailure(
@@ -120,7 +142,7 @@ class FusionResult:
             shutil.rmtree(beside, ignore_errors=True)
         return [folder / name for name in names]
 
-    def _write(self, folder: Path, formats: set[OutputFormat]) -> list[str]:
+    def _write(self, folder: Path, formats: set[OutputFormat], deidentify: bool) -> list[str]:
         rgb, luminance = self.volume.array.astype(np.uint8), np.asarray(self.luminance.array, np.float32)
         if self.volume.is_picture:
             save_picture(folder / "fused.png", rgb[:, :, 0])
@@ -131,6 +153,19 @@ class FusionResult:
             if OutputFormat.NRRD in formats:
                 save_rgb_nrrd(folder / "fused_rgb.nrrd", rgb, self.volume.affine)
                 save_scalar_nrrd(folder / "fused_luminance.nrrd", luminance, self.volume.affine)
+            if OutputFormat.DICOM in formats:
+                modality = self.report["modality"]["value"].upper()
+                save_colour_series(
+                    folder / "dicom",
+                    rgb,
+                    self.volume.affine,
+                    study=self.mri_study,
+                    functional=self.functional_study,
+                    description=f"UP-Fusion MRI + {modality}",
+                    derivation=f"MRI and {modality} fused by {self.report['network'].get('model', '')}; "
+                    f"colour: {self.report['colour']}",
+                    deidentifier=Deidentifier() if deidentify else None,
+                )
         if OutputFormat.PNG in formats or self.volume.is_picture:
             self.contact_sheet().save(folder / "contact_sheet.png")
         (folder / "report.json").write_text(json.dumps(self.report, indent=2) + "\n")
