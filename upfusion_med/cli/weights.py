@@ -37,7 +37,7 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the two graphs and model.json.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
 ) -> None:
-    """Write a model as ONNX graphs: `upfusion fuse --model FOLDER` then needs onnxruntime (80 MB) instead of PyTorch."""
+    """Write a model as ONNX graphs: `upfusion fuse --model FOLDER` then needs onnxruntime, not PyTorch."""
     from upfusion_med.weights import load_checkpoint
     from upfusion_med.weights.onnx_export import export_onnx
 

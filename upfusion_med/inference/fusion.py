@@ -164,8 +164,8 @@ def prepare(mri: Volume, functional: Volume, choice: ModalityChoice, settings: F
     moved, inside = resample.resample_to(functional, mri.geometry)
     if inside.mean() < SMALL_OVERLAP:
         warnings.append(
-            f"Only {100 * inside.mean():.1f} % of the MRI's grid lies in the functional image's field of view; check that "
-            "both belong together."
+            f"Only {100 * inside.mean():.1f} % of the MRI's grid lies in the functional image's field of view; check "
+            "that both belong together."
         )
     infrared = choice.modality is Modality.INFRARED
     chroma: FloatArray | None
