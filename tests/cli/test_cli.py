@@ -34,7 +34,9 @@ def test_help_and_version_do_not_wait_for_heavy_imports():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    for command in ((), ("fuse",), ("demo",), ("weights", "convert"), ("weights", "export"), ("bench", "metrics"), ("train",)):
+    commands = (("fuse",), ("demo",), ("inspect",), ("train",), ("weights", "convert"), ("weights", "export"),
+                ("bench", "metrics"), ("benchmark",), ("evaluate",))  # fmt: skip
+    for command in ((), *commands):
         shown = upfusion(*command, "--help")
         assert shown.returncode == 0
         assert "Usage" in shown.stdout

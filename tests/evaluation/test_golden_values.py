@@ -28,7 +28,9 @@ def test_broken_tables_are_refused_with_their_line(tmp_path: Path) -> None:
 
 def test_rows_hold_errors_or_the_reason_for_none(tmp_path: Path) -> None:
     table = tmp_path / "golden.txt"
-    table.write_text("d_azero en 5.0 x\nd_azero vif nan x\nd_azero q_sf 0 x\nd_azero unknown_key 1 x\nmrispect en 3 x\n")
+    table.write_text(
+        "d_azero en 5.0 x\nd_azero vif nan x\nd_azero q_sf 0 x\nd_azero unknown_key 1 x\nmrispect en 3 x\n"
+    )
     rows = {row.key: row for row in compare_with_golden(table, tmp_path)}
     assert set(rows) == {"en", "vif", "q_sf"}
     assert rows["en"].error == pytest.approx(abs(rows["en"].ours - 5) / 5)

@@ -24,7 +24,7 @@ class Timing:
     Attributes:
         name: Metric, or what was computed together.
         double: By this package in double precision, as tables need it.
-        single: The same with VIF and SSIM in single precision; None where nothing changes.
+        single: The same with Q_P, VIF and SSIM in single precision; None where nothing changes.
         reference: By the usual loop; None where that has no such metric.
     """
 
@@ -92,7 +92,7 @@ def measure_metrics(a: NDArray[np.float64], b: NDArray[np.float64], repeats: int
         together = tuple(TIMED)
         usual_time = _fastest(lambda: evaluate(fused, a, b), repeats)
         timings.append(Timing("together", ours(together, torch.float64), ours(together, torch.float32), usual_time))
-        timings.append(Timing("q_p", ours("q_p", torch.float64), None, None))
+        timings.append(Timing("q_p", ours("q_p", torch.float64), ours("q_p", torch.float32), None))
     finally:
         torch.set_num_threads(threads)
     return timings

@@ -18,7 +18,11 @@ from upfusion_med.metrics.images import LUMA_WEIGHTS, ImageLike, as_colour_batch
 #: A pixel is coloured where its largest and smallest channel differ by more than this many levels.
 COLOURED_RANGE = 40.0
 #: sRGB primaries to CIE XYZ, D65 (IEC 61966-2-1), and the white they add up to.
-_XYZ_FROM_RGB = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+_XYZ_FROM_RGB = (
+    (0.4124564, 0.3575761, 0.1804375),
+    (0.2126729, 0.7151522, 0.0721750),
+    (0.0193339, 0.1191920, 0.9503041),
+)
 
 
 def lab_from_srgb(pictures: Tensor) -> Tensor:
@@ -122,7 +126,10 @@ def colour_fidelity(fused: ImageLike, functional: ImageLike, inside: Tensor | No
     Raises:
         InputError: shapes differ, or a picture is not colour.
     """
-    fused, functional = as_colour_batch(fused, "the fused picture"), as_colour_batch(functional, "the functional picture")
+    fused, functional = (
+        as_colour_batch(fused, "the fused picture"),
+        as_colour_batch(functional, "the functional picture"),
+    )
     if fused.shape != functional.shape:
         raise InputError(
             f"The fused picture has shape {tuple(fused.shape)}, the functional one {tuple(functional.shape)}; "

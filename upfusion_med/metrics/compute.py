@@ -35,7 +35,7 @@ from upfusion_med.metrics.images import (
 )
 from upfusion_med.metrics.spec import ConstantSource, Inputs, MetricSpec
 
-_Family = Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]
+_Family = Callable[..., dict[str, Tensor]]
 
 
 def _one(key: str, metric: Callable[[Tensor, Tensor, Tensor], Tensor]) -> tuple[tuple[str, ...], _Family]:
@@ -53,7 +53,7 @@ _fmi = feature_information.feature_mutual_information
 #: Keys that one function gives together, in the order of the table; a family runs when one of its keys is asked for.
 _FAMILIES: tuple[tuple[tuple[str, ...], _Family], ...] = (
     _one("q_ncie", information.q_ncie),
-    _one("q_p", phase_congruency.q_p),
+    (("q_p",), lambda fused, a, b, **options: {"q_p": phase_congruency.q_p(fused, a, b, **options)}),
     (("vif", "vif_sum", "vif_a", "vif_b"), visual_information.vif_family),
     (("ssim", "ssim_a", "ssim_b"), partial(structure.ssim_family, dynamic_range=255.0)),
     (("ssim_l1", "ssim_l1_a", "ssim_l1_b"), partial(structure.ssim_family, dynamic_range=1.0)),
@@ -86,6 +86,9 @@ _FAMILIES: tuple[tuple[tuple[str, ...], _Family], ...] = (
     _one("q_m", perceptual.q_m),
 )
 
+#: First keys of the families that can run in single precision; of the others it would spoil the value.
+_SINGLE_PRECISION = frozenset({"q_p", "vif", "ssim", "ssim_l1"})
+
 
 @dataclass(frozen=True)
 class Score:
@@ -102,14 +105,15 @@ class Score:
     note: str = ""
 
 
-def _run(keys: tuple[str, ...], fused: Tensor, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+def _run(keys: tuple[str, ...], fused: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
     """Values of grey metrics, (B,) each; NaN for images smaller than a metric's window."""
     side = min(fused.shape[-2:])
     wanted = {key for key in keys if METRICS[key].smallest_side <= side}
     found: dict[str, Tensor] = {}
     for members, family in _FAMILIES:
         if wanted.intersection(members):
-            found |= family(fused, a, b)
+            single = dtype is not torch.float64 and members[0] in _SINGLE_PRECISION
+            found |= family(fused, a, b, dtype=dtype) if single else family(fused, a, b)
     missing = fused.new_full((fused.shape[0],), torch.nan)
     return {key: found[key] if key in wanted else missing for key in keys}
 
@@ -142,6 +146,7 @@ def compute_batch(
     names: str | Iterable[str] | None = None,
     *,
     round_levels: bool = True,
+    dtype: torch.dtype = torch.float64,
 ) -> dict[str, Tensor]:
     """Metrics of a batch of pairs.
 
@@ -152,6 +157,7 @@ def compute_batch(
         names: Keys and groups (``paper``, ``default``, ``all``, ``colour``); by default ``default``, with ``colour``
             where the fused image and ``a`` are colour.
         round_levels: Judge what a saved 8-bit image would hold, as published values do.
+        dtype: float32 runs Q_P, VIF and SSIM in single precision (error up to 1e-4): for training logs, not for tables.
 
     Returns:
         Key → (B,) float64, NaN where a metric is undefined (`compute_detailed` says why).
@@ -162,7 +168,7 @@ def compute_batch(
     """
     keys, (grey_fused, grey_a, grey_b) = _checked(fused, a, b, names, round_levels)
     grey = tuple(key for key in keys if METRICS[key].inputs is not Inputs.COLOUR)
-    found = _run(grey, grey_fused, grey_a, grey_b)
+    found = _run(grey, grey_fused, grey_a, grey_b, dtype)
     if len(grey) < len(keys):
         found |= colour_fidelity(fused, a)
     return {key: found[key] for key in keys}
@@ -175,6 +181,7 @@ def compute(
     names: str | Iterable[str] | None = None,
     *,
     round_levels: bool = True,
+    dtype: torch.dtype = torch.float64,
 ) -> dict[str, float]:
     """Metrics of one pair.
 
@@ -184,6 +191,7 @@ def compute(
         b: The infrared image or the MRI.
         names: See `compute_batch`.
         round_levels: See `compute_batch`.
+        dtype: See `compute_batch`.
 
     Returns:
         Key → value; NaN where a metric is undefined. A constant source is left out of means over the sources;
@@ -193,7 +201,7 @@ def compute(
         InputError: see `compute_batch`.
         UsageError: see `compute_batch`; more than one pair.
     """
-    values = compute_batch(fused, a, b, names, round_levels=round_levels)
+    values = compute_batch(fused, a, b, names, round_levels=round_levels, dtype=dtype)
     if any(len(value) != 1 for value in values.values()):
         raise UsageError("The images are a batch of several pairs; use compute_batch for it.")
     return {key: float(value[0]) for key, value in values.items()}
@@ -209,7 +217,9 @@ def _explain(spec: MetricSpec, value: float, images: tuple[Tensor, ...]) -> Scor
     weightless = spec.constant_source in (ConstantSource.LEFT_OUT, ConstantSource.NO_WEIGHT)
     if math.isfinite(value):
         if concerned and weightless:
-            return Score(value, concerned, f"Source {' and '.join(concerned)} is constant: {spec.constant_source.value}.")
+            return Score(
+                value, concerned, f"Source {' and '.join(concerned)} is constant: {spec.constant_source.value}."
+            )
         return Score(value)
     if math.isinf(value):
         return Score(value, (), "All images are equal: infinite.")

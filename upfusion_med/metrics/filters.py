@@ -1,4 +1,4 @@
-"""Local averages in double precision: separable windows applied as banded matrices.
+"""Local averages: separable windows applied as banded matrices.
 
 A window of n taps along an axis is a banded matrix product. Cut into blocks of some rows, it runs at the speed of the
 matrix library, which on one core is several times faster than convolution routines in double precision, leaves exact
@@ -18,6 +18,8 @@ from torch import Tensor
 
 #: Outputs a block: the product then wastes little on the zeros outside the band.
 _BLOCK = 24
+#: Up to so many outputs along an axis, one product with the whole band costs less than the calls for its blocks.
+_ONE_PRODUCT = 64
 #: About how many rows a strip has, with windows and without: what a strip needs then stays near the processor.
 _STRIP_ROWS = 112
 _PLAIN_STRIP_ROWS = 128
@@ -40,12 +42,12 @@ def gaussian_taps(size: int, sigma: float) -> Taps:
 
 
 @lru_cache(maxsize=256)
-def _band(taps: Taps, stride: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The (block, stretch of inputs) matrix that gives a block of outputs, and its transpose."""
-    band = torch.zeros(_BLOCK, (_BLOCK - 1) * stride + len(taps), dtype=torch.float64)
-    for row in range(_BLOCK):
+def _band(outputs: int, taps: Taps, stride: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The (outputs, stretch of inputs) matrix that gives some outputs in a row, and its transpose."""
+    band = torch.zeros(outputs, (outputs - 1) * stride + len(taps), dtype=torch.float64)
+    for row in range(outputs):
         band[row, row * stride : row * stride + len(taps)] = torch.tensor(taps, dtype=torch.float64)
-    return band.to(device), band.T.contiguous().to(device)
+    return band.to(device, dtype), band.T.contiguous().to(device, dtype)
 
 
 def _outputs(length: int, taps: Taps, stride: int) -> int:
@@ -53,35 +55,43 @@ def _outputs(length: int, taps: Taps, stride: int) -> int:
     return (length - len(taps)) // stride + 1
 
 
+def _blocks(outputs: int) -> tuple[int, int]:
+    """How many whole blocks there are, and how many outputs are left for a product of their own."""
+    return (0, outputs) if outputs <= _ONE_PRODUCT else divmod(outputs, _BLOCK)
+
+
 def _along_rows(images: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
     """Window sums along the first axis: (H, n) to (H', n); both may be slices along the second."""
-    band, _ = _band(taps, stride, images.device)
-    (rows, line), (blocks, rest) = out.shape, divmod(int(out.shape[0]), _BLOCK)
-    step, stretch = images.stride(0), int(band.shape[1])
+    rows, line = out.shape
+    blocks, rest = _blocks(rows)
     if blocks:
+        band, _ = _band(_BLOCK, taps, stride, images.device, images.dtype)
+        step, stretch = images.stride(0), band.shape[1]
         windows = images.as_strided((blocks, stretch, line), (_BLOCK * stride * step, step, 1), images.storage_offset())
-        target = out.as_strided((blocks, _BLOCK, line), (_BLOCK * out.stride(0), out.stride(0), 1), out.storage_offset())
+        target = out.as_strided(
+            (blocks, _BLOCK, line), (_BLOCK * out.stride(0), out.stride(0), 1), out.storage_offset()
+        )
         torch.bmm(band.expand(blocks, -1, -1), windows, out=target)
     if rest:
-        stretch = (rest - 1) * stride + len(taps)
+        band, _ = _band(rest, taps, stride, images.device, images.dtype)
         first = (rows - rest) * stride
-        torch.mm(band[:rest, :stretch], images[first : first + stretch], out=out[rows - rest :])
+        torch.mm(band, images[first : first + band.shape[1]], out=out[rows - rest :])
 
 
 def _along_columns(lines: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
     """Window sums along the last axis: contiguous (n, W) to (n, W')."""
-    _, band = _band(taps, stride, lines.device)
-    (number, width), (blocks, rest) = out.shape, divmod(int(out.shape[1]), _BLOCK)
-    stretch = int(band.shape[0])
+    number, width = out.shape
+    blocks, rest = _blocks(width)
     if blocks:
-        shape, steps = (blocks, number, stretch), (_BLOCK * stride, lines.stride(0), 1)
+        _, band = _band(_BLOCK, taps, stride, lines.device, lines.dtype)
+        shape, steps = (blocks, number, band.shape[0]), (_BLOCK * stride, lines.stride(0), 1)
         windows = lines.as_strided(shape, steps, lines.storage_offset())
         target = out.as_strided((blocks, number, _BLOCK), (_BLOCK, width, 1), out.storage_offset())
         torch.bmm(windows, band.expand(blocks, -1, -1), out=target)
     if rest:
-        stretch = (rest - 1) * stride + len(taps)
+        _, band = _band(rest, taps, stride, lines.device, lines.dtype)
         first = (width - rest) * stride
-        torch.mm(lines[:, first : first + stretch], band[:stretch, :rest], out=out[:, width - rest :])
+        torch.mm(lines[:, first : first + band.shape[0]], band, out=out[:, width - rest :])
 
 
 def rows_first(*images: Tensor) -> Tensor:
@@ -101,13 +111,13 @@ def correlate(images: Tensor, taps: Taps, *, stride: int = 1, same: bool = False
     """Correlation with the separable window ``taps`` × ``taps``.
 
     Args:
-        images: (H, B, C, W) float64, rows first.
+        images: (H, B, C, W) floating point, rows first.
         taps: Weights along each axis, at most as many as the image has pixels there.
         stride: Keep every ``stride``-th row and column, from the first.
         same: Zero padding with output H × W (odd number of taps); otherwise no padding, (H − n) // stride + 1.
 
     Returns:
-        (H', B, C, W') float64, rows first.
+        (H', B, C, W'), rows first.
     """
     images = _with_zeros(images, len(taps) // 2) if same else images.contiguous()
     height, batch, channels, width = images.shape
@@ -132,6 +142,16 @@ class LocalMoments(NamedTuple):
     mean: Tensor
     variance: Tensor
     covariance: Tensor
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> None:
+    """Let the C library keep memory that is freed instead of handing it back to the system.
+
+    By default glibc does so for blocks up to the largest that was ever freed (32 MB at most). Metrics use many blocks
+    of about a megabyte; fetching fresh pages for each of them costs up to a tenth of their time.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def _workspaces(like: Tensor, *shapes: tuple[int, ...]) -> list[Tensor]:
@@ -162,9 +182,11 @@ def moment_strips(images: Tensor, taps: Taps, *, same: bool = False) -> Iterator
     The next strip overwrites the maps of the last.
 
     Args:
-        images: (H, B, C, W) float64, rows first.
-        taps: The separable window, applied without padding unless ``same`` (then with zero padding).
+        images: (H, B, C, W) floating point, rows first.
+        taps: The separable window.
+        same: Zero padding with maps of H × W; otherwise no padding.
     """
+    keep_freed_memory()
     images = _with_zeros(images, len(taps) // 2) if same else images.contiguous()
     height, batch, channels, width = images.shape
     planes = 3 * channels - 1

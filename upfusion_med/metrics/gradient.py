@@ -90,7 +90,10 @@ def q_abf_xydeas(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
     angle = (along_y / along_x.masked_fill(along_x == 0, 1e-5)).atan_()
     source, fused_strength = strength[:, 1:], strength[:, :1]
     stronger = source > fused_strength
-    source, fused_strength = source.masked_fill(source == 0, 1e-5), fused_strength.masked_fill(fused_strength == 0, 1e-5)
+    source, fused_strength = (
+        source.masked_fill(source == 0, 1e-5),
+        fused_strength.masked_fill(fused_strength == 0, 1e-5),
+    )
     ratio = torch.where(stronger, fused_strength / source, source / fused_strength)
     kept_strength = ((ratio - 0.5) * 10.0).sigmoid_()
     turn = ((angle[:, 1:] - angle[:, :1]).abs_() - _HALF_PI).abs_().mul_(1.0 / _HALF_PI)

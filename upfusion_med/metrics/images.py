@@ -1,12 +1,12 @@
 """What a metric accepts: grey images in 0..255 as (B, 1, H, W) double precision tensors.
 
-Every public metric passes its images through `prepare`, so that wrong shapes, values that are not finite and pictures on
-the unit scale are refused at the door, with the name of the image that is wrong.
+Every public metric passes its images through `prepare`, so that wrong shapes and values that are not finite are refused
+at the door, with the name of the image that is wrong.
 """
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from upfusion_med.core import InputError
 
 #: What callers may pass: (H, W), (H, W, 3), (B, 1, H, W) or (B, 3, H, W), numpy or torch, values in 0..255.
-ImageLike = Union[Tensor, NDArray[Any]]
+ImageLike: TypeAlias = "Tensor | NDArray[Any]"
 
 #: Luma weights of BT.601, as in MATLAB's rgb2gray and every fusion paper's preprocessing.
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)

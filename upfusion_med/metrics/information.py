@@ -43,18 +43,18 @@ def joint_histogram(x: Tensor, y: Tensor) -> Tensor:
     return counts.view(batch, LEVELS, LEVELS).to(torch.float64)
 
 
+def _without_rounding(bits: Tensor) -> Tensor:
+    """Bits where what lies below 1e-12 is 0: it is rounding, and may be negative."""
+    return F.threshold(bits, 1e-12, 0.0)
+
+
 def entropy_of_counts(counts: Tensor) -> Tensor:
     """Shannon entropy in bits of each histogram; ``counts`` (B, …), result (B,)."""
     counts = counts.flatten(1)
     total = counts.sum(1)
     # Counts that are not 0 are few; a logarithm of the rest would cost the most of it.
     logarithms = counts.clamp(min=1.0).log_()
-    return total.log2() - (counts * logarithms).sum(1) / (total * math.log(2.0))
-
-
-def _information(first: Tensor, second: Tensor, joint: Tensor) -> Tensor:
-    """Mutual information from entropies; rounding below 1e-12 bits is none."""
-    return F.threshold(first + second - joint, 1e-12, 0.0)
+    return _without_rounding(total.log2() - (counts * logarithms).sum(1) / (total * math.log(2.0)))
 
 
 class _Entropies:
@@ -65,8 +65,8 @@ class _Entropies:
         self.a, self.b = entropy_of_counts(self.joint_a.sum(2)), entropy_of_counts(self.joint_b.sum(2))
         self.f = entropy_of_counts(self.joint_a.sum(1))
         self.af, self.bf = entropy_of_counts(self.joint_a), entropy_of_counts(self.joint_b)
-        self.information_a = _information(self.a, self.f, self.af)
-        self.information_b = _information(self.b, self.f, self.bf)
+        self.information_a = _without_rounding(self.a + self.f - self.af)
+        self.information_b = _without_rounding(self.b + self.f - self.bf)
 
 
 def entropy(fused: ImageLike) -> Tensor:
@@ -98,7 +98,7 @@ def mutual_information(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
 
 
 def _share(information: Tensor, entropy_sum: Tensor) -> Tensor:
-    """information / entropy_sum, 0 where both images are constant."""
+    """Information / entropy_sum, 0 where both images are constant."""
     return torch.where(entropy_sum > 0, information / entropy_sum, 0.0)
 
 
@@ -176,7 +176,7 @@ def q_ncie(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
     """
     fused, a, b = (stretch(x) for x in prepare(fused, a, b))
     e = _Entropies(fused, a, b)
-    between = _information(e.a, e.b, entropy_of_counts(joint_histogram(a, b)))
+    between = _without_rounding(e.a + e.b - entropy_of_counts(joint_histogram(a, b)))
     bits = math.log2(LEVELS)
     one = torch.ones_like(between)
     ab, af, bf = between / bits, e.information_a / bits, e.information_b / bits

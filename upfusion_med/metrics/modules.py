@@ -71,8 +71,9 @@ class FusionMetrics:
         """
         scale = 255.0 if self.unit_scale else 1.0
         images = [as_batch(x * scale, name) for x, name in ((fused, "the fused image"), (a, "a"), (b, "b"))]
-        for pair in zip(*(image.split(1) for image in images), strict=True):
-            for key, score in compute_detailed(*pair, self.keys, round_levels=self.round_levels).items():
+        for one_fused, one_a, one_b in zip(*(image.split(1) for image in images), strict=True):
+            scores = compute_detailed(one_fused, one_a, one_b, self.keys, round_levels=self.round_levels)
+            for key, score in scores.items():
                 self._scores[key].append(score)
 
     def per_pair(self, key: str) -> tuple[Score, ...]:

@@ -35,7 +35,9 @@ def _filtered(images: Tensor, response: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def _plain_gaussian_taps(sigma: float) -> tuple[float, ...]:
     """Samples of the Gaussian density on −15…15; their sum is not made 1."""
-    return tuple(math.exp(-(k * k) / (2.0 * sigma * sigma)) / (math.sqrt(2.0 * math.pi) * sigma) for k in range(-15, 16))
+    return tuple(
+        math.exp(-(k * k) / (2.0 * sigma * sigma)) / (math.sqrt(2.0 * math.pi) * sigma) for k in range(-15, 16)
+    )
 
 
 def _masked_contrast(images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from upfusion_med.metrics.filters import gaussian_taps, moment_strips, rows_first
+from upfusion_med.metrics.filters import gaussian_taps, keep_freed_memory, moment_strips, rows_first
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare
 
 # Settings of metricZhao.m (phasecong2 of P. Kovesi, modified); facts C.7.
@@ -32,8 +32,7 @@ FEATURE_THRESHOLD = 0.1
 CORRELATION_CONSTANT = 1e-4
 _WINDOW = gaussian_taps(11, 1.5)
 #: Keeps a share of nothing in nothing from being 0/0.
-_NO_RESPONSE = 1e-300
-_STRIP_ROWS = 64
+_NO_RESPONSE = 1e-30
 
 
 class _Bank(NamedTuple):
@@ -44,6 +43,7 @@ class _Bank(NamedTuple):
 
     Attributes:
         radial: One for each scale.
+        radial_sum: Sum of the radial filters.
         angular: One for each orientation.
         power: Per orientation, the sum of the squared filter of the finest scale.
         squares: Per orientation, Σ h² over scales and pixels of the filters' spatial responses.
@@ -51,6 +51,7 @@ class _Bank(NamedTuple):
     """
 
     radial: Tensor
+    radial_sum: Tensor
     angular: Tensor
     power: list[float]
     squares: list[float]
@@ -62,7 +63,7 @@ def _twice(filters: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _bank(height: int, width: int, device: torch.device) -> _Bank:
+def _bank(height: int, width: int, device: torch.device, dtype: torch.dtype) -> _Bank:
     """The log-Gabor filters of one image size."""
 
     def axis(n: int) -> Tensor:
@@ -97,7 +98,8 @@ def _bank(height: int, width: int, device: torch.device) -> _Bank:
         power.append(float(filters[0].square().sum()))
         squares.append(own)
         products.append((float(responses.sum(0).square().sum()) - own) / 2.0)
-    return _Bank(_twice(radial).to(device), _twice(angular).to(device), power, squares, products)
+    by_scale, summed, by_angle = (_twice(kind).to(device, dtype) for kind in (radial, radial.sum(0), angular))
+    return _Bank(by_scale, summed, by_angle, power, squares, products)
 
 
 class FeatureMaps(NamedTuple):
@@ -119,64 +121,96 @@ def _median(values: Tensor) -> float:
     return float(upper if flat.numel() % 2 else (flat.kthvalue(half).values + upper) / 2.0)
 
 
-def _noise_threshold(finest: Tensor, bank: _Bank, orientation: int) -> float:
-    """Energy that noise alone would reach, from the median response of the finest scale (H, W, 2)."""
-    even, odd = finest[..., 0], finest[..., 1]
-    power = _median((even * even).addcmul_(odd, odd)) / math.log(2.0) / bank.power[orientation]
+def _noise_threshold(finest_squared: Tensor, bank: _Bank, orientation: int) -> float:
+    """Energy that noise alone would reach, from the squared amplitudes of the finest scale (H, W)."""
+    power = _median(finest_squared) / math.log(2.0) / bank.power[orientation]
     energy = 2.0 * power * bank.squares[orientation] + 4.0 * power * bank.products[orientation]
     tau = math.sqrt(energy / 2.0)
     return (tau * math.sqrt(math.pi / 2.0) + NOISE_K * math.sqrt((2.0 - math.pi / 2.0) * tau * tau)) / 1.7
 
 
-def _energy_and_amplitude(responses: list[Tensor], threshold: float) -> tuple[Tensor, Tensor]:
-    """Weighted energy above noise and the sum of amplitudes of one orientation.
+class _Transform:
+    """Filter responses of one image, in memory that is fetched once: to get it takes longer than to fill it.
 
     Args:
-        responses: Of each scale, (rows, W, 2): even and odd part.
-        threshold: See `_noise_threshold`.
+        image: (H, W).
+    """
+
+    def __init__(self, image: Tensor) -> None:
+        self._spectrum = torch.view_as_real(torch.fft.fft2(image))
+        self._turned = torch.empty_like(self._spectrum)
+        self._product = torch.empty_like(self._spectrum)
+        self._response = torch.empty_like(self._spectrum)
+
+    def turn(self, angular: Tensor) -> None:
+        """Choose an orientation by its angular filter (H, W, 2)."""
+        torch.mul(self._spectrum, angular, out=self._turned)
+
+    def response(self, radial: Tensor) -> Tensor:
+        """Even and odd response (H, W, 2) to a radial filter (H, W, 2); the next call overwrites it."""
+        torch.mul(self._turned, radial, out=self._product)
+        torch.fft.ifft2(torch.view_as_complex(self._product), out=torch.view_as_complex(self._response))
+        return self._response
+
+
+def _energy_and_amplitude(transform: _Transform, bank: _Bank, orientation: int) -> tuple[Tensor, Tensor]:
+    """Weighted energy above noise, and the sum of amplitudes over scales, of one orientation.
+
+    The mean direction comes from one more transform, of the summed filters. So each scale can be used up at once: four
+    responses together would not fit into the cache, and fetching them again costs more than the transform.
+
+    Args:
+        transform: Of the image.
+        bank: The filters.
+        orientation: Its number.
 
     Returns:
-        (rows, W) each.
+        (H, W) each.
     """
-    even, odd = (torch.stack([response[..., part] for response in responses]) for part in (0, 1))
-    amplitudes = (even * even).addcmul_(odd, odd).sqrt_()
-    total_even, total_odd = even.sum(0), odd.sum(0)
-    length = (total_even * total_even).addcmul_(total_odd, total_odd).sqrt_().add_(EPSILON)
-    mean_even, mean_odd = total_even / length, total_odd / length
-    energy = total_even.mul_(mean_even).addcmul_(total_odd, mean_odd)
-    energy -= even.mul_(mean_odd).addcmul_(odd, mean_even, value=-1.0).abs_().sum(0)
+    transform.turn(bank.angular[orientation])
+    total = transform.response(bank.radial_sum)
+    mean_even, mean_odd = total[..., 0].contiguous(), total[..., 1].contiguous()
+    energy = (mean_even * mean_even).addcmul_(mean_odd, mean_odd)
+    length = energy.sqrt().add_(EPSILON)
+    energy.div_(length)
+    mean_even.div_(length)
+    mean_odd.div_(length)
+    amplitude = largest = energy
+    threshold = 0.0
+    for scale in range(SCALES):
+        response = transform.response(bank.radial[scale])
+        even, odd = response[..., 0].contiguous(), response[..., 1].contiguous()
+        size = (even * even).addcmul_(odd, odd)
+        if scale == 0:
+            threshold = _noise_threshold(size, bank, orientation)
+            largest = size.sqrt_()
+            amplitude = size.clone()
+        else:
+            amplitude += size.sqrt_()
+            largest = torch.maximum(largest, size, out=largest)
+        energy -= even.mul_(mean_odd).addcmul_(odd, mean_even, value=-1.0).abs_()
     energy.sub_(threshold).clamp_(min=0.0)
-    amplitude = amplitudes.sum(0)
-    spread = (amplitude / amplitudes.amax(0).add_(EPSILON)).div_(SCALES)
+    spread = (amplitude / largest.add_(EPSILON)).div_(SCALES)
     return energy.mul_(spread.sub_(SPREAD_CUT_OFF).mul_(SPREAD_GAIN).sigmoid_()), amplitude
 
 
 def _maps_of_one(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Maps of one image (H, W)."""
-    height = int(image.shape[0])
-    bank = _bank(height, int(image.shape[1]), image.device)
-    spectrum = torch.view_as_real(torch.fft.fft2(image))
+    bank = _bank(int(image.shape[0]), int(image.shape[1]), image.device, image.dtype)
+    keep_freed_memory()
+    transform = _Transform(image)
     # Energy, amplitude and the three second moments, summed over orientations.
     sums = image.new_zeros(5, *image.shape)
-    strip = height if image.is_cuda else _STRIP_ROWS
     for orientation in range(ORIENTATIONS):
-        turned = spectrum * bank.angular[orientation]
-        responses = [
-            torch.view_as_real(torch.fft.ifft2(torch.view_as_complex(turned * radial))) for radial in bank.radial
-        ]
-        threshold = _noise_threshold(responses[0], bank, orientation)
+        energy, amplitude = _energy_and_amplitude(transform, bank, orientation)
+        sums[0] += energy
+        sums[1] += amplitude
+        # An image without any response has no phase congruency; the toolbox's 0/0 spreads over the whole image.
+        square = energy.div_(amplitude.clamp_(min=_NO_RESPONSE)).square_()
         cosine, sine = math.cos(orientation * math.pi / ORIENTATIONS), math.sin(orientation * math.pi / ORIENTATIONS)
-        # What follows is many small steps a pixel: strip by strip they stay in the cache.
-        for top in range(0, height, strip):
-            energy, amplitude = _energy_and_amplitude([r[top : top + strip] for r in responses], threshold)
-            part = sums[:, top : top + strip]
-            part[0] += energy
-            part[1] += amplitude
-            # An image without any response has no phase congruency; the toolbox's 0/0 spreads over the whole image.
-            square = energy.div_(amplitude.clamp_(min=_NO_RESPONSE)).square_()
-            part[2].add_(square, alpha=cosine * cosine)
-            part[3].add_(square, alpha=sine * sine)
-            part[4].add_(square, alpha=cosine * sine)
+        sums[2].add_(square, alpha=cosine * cosine)
+        sums[3].add_(square, alpha=sine * sine)
+        sums[4].add_(square, alpha=cosine * sine)
     congruency = sums[0] / sums[1].add_(EPSILON)
     x, y, z = sums[2].div_(ORIENTATIONS / 2), sums[3].div_(ORIENTATIONS / 2), sums[4].div_(ORIENTATIONS)
     root = (z * z).add_((x - y).square_()).sqrt_().add_(EPSILON)
@@ -198,7 +232,7 @@ def feature_maps(images: Tensor) -> FeatureMaps:
     return FeatureMaps(*(torch.stack(kind) for kind in zip(*maps, strict=True)))
 
 
-def q_p(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
+def q_p(fused: ImageLike, a: ImageLike, b: ImageLike, *, dtype: torch.dtype = torch.float64) -> Tensor:
     """Q_P: local correlation of phase congruency and of its moments with the sources' and their maximum's.
 
     It rewards emptiness (where the fused features vanish, 0/0 is taken as 1) and copies of one source: read it beside
@@ -208,19 +242,20 @@ def q_p(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
         fused: (B, 1, H, W) in 0..255.
         a: As ``fused``.
         b: As ``fused``.
+        dtype: float64, or float32 for half the time and an error of up to 1e-4: a training log, not a table.
 
     Returns:
-        (B,), 0.2…0.6 for fusion methods, about 1 for identical images. NaN where neither source has a feature.
+        (B,) float64, 0.2…0.6 for fusion methods, about 1 for identical images. NaN where neither source has a feature.
 
     Source: Zhao, Laganière and Liu, 2007, in Liu et al., IEEE TPAMI 34(1), 2012, code metricZhao.m; facts C.7.
     """
     fused, a, b = prepare(fused, a, b)
-    maps_f, maps_a, maps_b = feature_maps(fused), feature_maps(a), feature_maps(b)
+    maps_f, maps_a, maps_b = (feature_maps(x.to(dtype)) for x in (fused, a, b))
     from_a = maps_a.congruency > maps_b.congruency
     best = FeatureMaps(*(torch.where(from_a, x, y) for x, y in zip(maps_a, maps_b, strict=True)))
-    masks = torch.stack([m.congruency > FEATURE_THRESHOLD for m in (maps_a, maps_b, best)], dim=1).to(torch.float64)
+    masks = torch.stack([m.congruency > FEATURE_THRESHOLD for m in (maps_a, maps_b, best)], dim=1).to(dtype)
     row_masks = masks.permute(2, 0, 1, 3)
-    count = masks[:, 2].sum((1, 2))
+    count = masks[:, 2].sum((1, 2), dtype=torch.float64)
     score = torch.ones_like(count)
     for feature, of_a, of_b, of_best in zip(maps_f, maps_a, maps_b, best, strict=True):
         sources = torch.stack((of_a, of_b, of_best), dim=1).mul_(masks)
@@ -230,6 +265,6 @@ def q_p(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
             row += moments.mean.shape[0]
             deviations = (moments.variance[:, :, :1] * moments.variance[:, :, 1:]).abs_().sqrt_()
             ratio = moments.covariance.add_(CORRELATION_CONSTANT).div_(deviations.add_(CORRELATION_CONSTANT))
-            total += ratio.mul_(mask).amax(2).sum((0, 2))
+            total += ratio.mul_(mask).amax(2).sum((0, 2), dtype=torch.float64)
         score *= total / count
     return score

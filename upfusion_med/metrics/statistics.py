@@ -12,7 +12,6 @@ from torch import Tensor
 
 from upfusion_med.metrics.images import ImageLike, is_constant, mean_over_sources, prepare
 
-
 #: A sum of squared deviations below this is rounding: a single pixel that is off by one level gives 1.
 _NO_VARIATION = 1e-4
 
@@ -143,4 +142,4 @@ def zheng_spatial_frequency(fused: ImageLike, a: ImageLike, b: ImageLike) -> Ten
         reference = torch.maximum(difference(a).abs(), difference(b).abs())
         sum_reference += weight * reference.square().sum((1, 2, 3)) / pixels
     frequency = sum_reference.sqrt()
-    return (sum_fused.sqrt() - frequency) / frequency
+    return ((sum_fused.sqrt() - frequency) / frequency).masked_fill(frequency == 0, torch.nan)

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from upfusion_med.core import UsageError
-from upfusion_med.metrics.catalogue.field import FIELD_METRICS
+from upfusion_med.metrics.catalogue.histogram import HISTOGRAM_METRICS
+from upfusion_med.metrics.catalogue.local import LOCAL_METRICS
 from upfusion_med.metrics.catalogue.paper import PAPER_METRICS
 from upfusion_med.metrics.catalogue.reading import READER_METRICS
 from upfusion_med.metrics.spec import Inputs, MetricSpec
 
 #: Key → line of the table, in the order of the table.
 METRICS: Mapping[str, MetricSpec] = MappingProxyType(
-    {spec.key: spec for spec in (*PAPER_METRICS, *FIELD_METRICS, *READER_METRICS)}
+    {spec.key: spec for spec in (*PAPER_METRICS, *HISTOGRAM_METRICS, *LOCAL_METRICS, *READER_METRICS)}
 )
 
 #: Names that stand for several keys. ``default`` is cheap and enough for a training log.

@@ -66,7 +66,7 @@ PAPER_METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         key="q_p",
         name="Phase congruency metric of Zhao",
-        convention="4 scales, 6 orientations; sliding 11×11 Gaussian window, zero padding; product of three correlations",
+        convention="4 scales, 6 orientations; sliding 11×11 Gaussian, zero padding; product of three correlations",
         source="Zhao, Laganière and Liu, IJICIC 3(6A) 2007; code metricZhao.m with Kovesi's phasecong2; facts C.7",
         value_range="0…about 1; fusion methods 0.2…0.6. Rewards emptiness and copies of one source",
         direction=Direction.HIGHER,
@@ -84,7 +84,9 @@ PAPER_METRICS: tuple[MetricSpec, ...] = (
         ConstantSource.LEFT_OUT,
         ("a", "b"),
     ),
-    _vif("vif_sum", "VIFp, sum", "sum over the sources, what most toolboxes print", ConstantSource.UNDEFINED, ("a", "b")),
+    _vif(
+        "vif_sum", "VIFp, sum", "sum over the sources, what most toolboxes print", ConstantSource.UNDEFINED, ("a", "b")
+    ),
     _vif("vif_a", "VIFp of source a", "of the visible or functional image alone", ConstantSource.UNDEFINED, ("a",)),
     _vif("vif_b", "VIFp of source b", "of the infrared image or the MRI alone", ConstantSource.UNDEFINED, ("b",)),
     _ssim(

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from upfusion_med.core import InputError
+from upfusion_med.metrics.uptake_reading import (
+    hot_contrast,
+    hot_pixels,
+    hot_uptake_lost,
+    read_back,
+    uptake_error,
+    uptake_order_kept,
+)
+
+#: Black to red to yellow to white.
+SCALE = np.concatenate(
+    [np.stack([np.arange(0, 255, 5), np.zeros(51), np.zeros(51)], 1), [[255, 5 * k, 0] for k in range(51)]]
+)
+UPTAKE = np.tile(np.linspace(0, 1, 101), (10, 1))
+
+
+def test_colours_of_the_scale_are_read_back_exactly() -> None:
+    index = np.arange(102).reshape(6, 17)
+    assert np.allclose(read_back(SCALE[index], SCALE) * 101, index)
+
+
+def test_colours_beside_the_scale_go_to_the_nearest() -> None:
+    assert read_back(np.array([[200, 30, 30]]), SCALE)[0] * 101 == pytest.approx(40, abs=1)
+
+
+def test_wrong_scales_are_refused() -> None:
+    with pytest.raises(InputError, match="two colours"):
+        read_back(np.zeros((2, 2, 3)), np.zeros((1, 3)))
+    with pytest.raises(InputError, match="expected"):
+        read_back(np.zeros((2, 2)), SCALE)
+
+
+def test_hot_pixels_are_the_hottest_part_of_those_with_uptake() -> None:
+    uptake = np.zeros((20, 20))
+    uptake.flat[:100] = np.linspace(0.2, 1.0, 100)
+    hot = hot_pixels(uptake)
+    assert hot.sum() == 5
+    assert uptake[hot].min() > 0.95
+    assert not hot_pixels(np.full((3, 3), 0.1)).any()
+
+
+def test_uniform_fall_is_measured_and_counted_beyond_its_step() -> None:
+    assert uptake_error(UPTAKE, UPTAKE) == 0
+    assert uptake_error(UPTAKE, UPTAKE - 0.04) == pytest.approx(4.0)
+    assert hot_uptake_lost(UPTAKE, UPTAKE - 0.09) == 0
+    assert hot_uptake_lost(UPTAKE, UPTAKE - 0.11) == 100
+    half = UPTAKE.copy()
+    half[:5] -= 0.2
+    assert hot_uptake_lost(UPTAKE, half) == pytest.approx(50.0)
+    assert np.isnan(uptake_error(np.zeros((3, 3)), np.zeros((3, 3))))
+    assert np.isnan(hot_uptake_lost(np.zeros((3, 3)), np.zeros((3, 3))))
+
+
+def test_order_is_kept_by_any_rising_display_and_reversed_by_a_falling_one() -> None:
+    assert uptake_order_kept(UPTAKE, UPTAKE**3) == pytest.approx(1.0)
+    assert uptake_order_kept(UPTAKE, 1 - UPTAKE) == pytest.approx(-1.0)
+    body = UPTAKE > 0.5
+    folded = np.abs(UPTAKE - 0.5)
+    assert uptake_order_kept(UPTAKE, folded, body) == pytest.approx(1.0)
+    assert abs(uptake_order_kept(UPTAKE, folded)) < 0.05
+    assert np.isnan(uptake_order_kept(UPTAKE, np.zeros_like(UPTAKE)))
+
+
+def test_luminance_of_a_scale_that_falls_does_not_keep_the_order() -> None:
+    falling = np.array([[0, 0, 0], [0, 0, 255], [255, 255, 0], [255, 0, 0]], dtype=float)
+    uptake = np.repeat(np.arange(4) / 3, 5).reshape(4, 5)
+    luminance = falling[(uptake * 3).astype(int)] @ [0.299, 0.587, 0.114]
+    assert uptake_order_kept(uptake, luminance) == pytest.approx(0.8)  # ranks 1, 2, 4, 3
+    assert uptake_order_kept(uptake, read_back(falling[(uptake * 3).astype(int)], falling)) == pytest.approx(1.0)
+
+
+def test_hot_contrast_falls_with_the_difference_and_knows_its_surroundings() -> None:
+    hot = np.zeros((40, 40), dtype=bool)
+    hot[15:25, 15:25] = True
+    before = np.where(hot, 200.0, 100.0)
+    same = hot_contrast(before, before, hot)
+    assert same.kept == pytest.approx(1.0)
+    assert same.before > 20
+    assert hot_contrast(np.full((40, 40), 100.0), before, hot).kept == pytest.approx(0.0)
+    assert 0 < hot_contrast(np.where(hot, 150.0, 100.0), before, hot).kept < 1
+    far = before.copy()
+    far[:3] = 255.0  # further away than the ring
+    assert hot_contrast(far, before, hot).after == pytest.approx(same.after)
+    colour = np.repeat(before[..., None], 3, axis=-1)
+    assert hot_contrast(colour, colour, hot).before == pytest.approx(same.before)
+    assert np.isnan(hot_contrast(before, before, np.zeros_like(hot)).kept)
+
+
+def test_values_that_are_not_finite_or_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match="one shape"):
+        uptake_error(UPTAKE, UPTAKE[:2])
+    with pytest.raises(InputError, match="not finite"):
+        uptake_error(UPTAKE, UPTAKE * np.nan)
