@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import Geometry, Pooling, Progress, SilentProgress, SliceAxis
 from upfusion_med.inference.backends.base import Backend, FloatArray
+from upfusion_med.inference.slice_consistency import agree_along
 
 #: Slices that decide the global statistics of a volume, at most.
 REPRESENTATIVES = 16
@@ -50,6 +51,7 @@ def run(
     *,
     batch_size: int = 8,
     pooling: Pooling = Pooling.VOLUME,
+    sigma_slices: float = 0.0,
     progress: Progress | None = None,
 ) -> FloatArray:
     """Fuse two arrays slice by slice.
@@ -61,6 +63,7 @@ def run(
         axis: Array axis along which slices are stacked.
         batch_size: Slices at once.
         pooling: Whether the network's global decisions are made once for the volume or for each slice.
+        sigma_slices: How far blending decisions agree across slices, see ``slice_consistency`` (volume pooling only).
         progress: Told about every slice.
 
     Returns:
@@ -83,5 +86,7 @@ def run(
         batch = filled[start : start + batch_size]
         fused[batch] = backend.fuse(a[batch], b[batch], context)
         progress.advance(batch.size)
+    if pooling is Pooling.VOLUME:
+        fused = agree_along(fused, a, b, 0, sigma_slices)
     fused[nothing] = 0.0
     return np.ascontiguousarray(np.moveaxis(fused[:, :height, :width], 0, axis))

@@ -28,6 +28,7 @@ from upfusion_med.inference.modality_choice import ModalityChoice, choose_modali
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
 from upfusion_med.inference.series_choice import FUNCTIONAL_TYPES, MRI_TYPES, choose_series
+from upfusion_med.inference.slice_consistency import SIGMA_MM
 from upfusion_med.io import SourceStudy, load_volume, read_source_study
 from upfusion_med.transforms import colour, luts, resample, window
 
@@ -107,14 +108,16 @@ def fuse(
     with clock("model"):
         if backend is None:
             backend = backend_for(settings, choice.modality)
+    axis = engine.slice_axis(first.geometry, settings.axis) if not first.is_picture else 2
     with clock("network"):
         luminance = engine.run(
             backend,
             prepared.functional,
             prepared.mri * np.float32(prepared.brightness),
-            engine.slice_axis(first.geometry, settings.axis) if not first.is_picture else 2,
+            axis,
             batch_size=settings.batch_size,
             pooling=settings.pooling,
+            sigma_slices=0.0 if first.is_picture else SIGMA_MM / first.geometry.spacing_mm[axis],
             progress=progress,
         )
     with clock("colour"):

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from upfusion_med.inference import engine
+from upfusion_med.inference.slice_consistency import agree_along
+from upfusion_med.metrics.reader import slice_flicker
+
+
+@pytest.fixture
+def sources():
+    x, y, z = np.meshgrid(np.linspace(0, 3, 32), np.linspace(0, 4, 28), np.linspace(0, 1, 24), indexing="ij")
+    return (0.5 + 0.4 * np.sin(3 * x + z)).astype(np.float32), (0.5 + 0.4 * np.cos(5 * y)).astype(np.float32)
+
+
+class Fickle:
+    """Follows the functional image in even slices and the MRI in odd ones."""
+
+    def describe(self):
+        return {}
+
+    def decide(self, functional, mri):
+        return None
+
+    def fuse(self, functional, mri, context):
+        chosen = [a if k % 2 else b for k, (a, b) in enumerate(zip(functional, mri, strict=True))]
+        return np.stack(chosen)
+
+
+def test_a_fickle_choice_becomes_one_that_neighbours_share(sources):
+    a, b = sources
+    raw = engine.run(Fickle(), a, b, 2)
+    agreed = engine.run(Fickle(), a, b, 2, sigma_slices=3.0)
+    flicker = [slice_flicker(255 * x, 255 * a, 255 * b) for x in (raw, agreed)]
+    assert flicker[1] < 0.05 * flicker[0]
+    assert np.abs(agreed[:, :, 8:16] - 0.5 * (a + b)[:, :, 8:16]).max() < 0.03
+
+
+@pytest.mark.parametrize("rule", [np.maximum, np.minimum, lambda a, b: 0.5 * (a + b), lambda a, b: a])
+def test_choices_that_are_the_same_everywhere_do_not_change(sources, rule):
+    a, b = sources
+    fused = rule(a, b)
+    if rule(0, 1) == rule(1, 0):
+        assert np.allclose(agree_along(fused, a, b, 2, 3.0), fused, atol=1e-5)
+    else:  # which source is the darker one changes along the slices only where they cross
+        assert np.abs(agree_along(fused, a, b, 2, 3.0) - fused).mean() < 0.05
+
+
+def test_detail_outside_both_sources_stays(sources):
+    a, b = sources
+    fused = np.clip(np.maximum(a, b) + 0.05, 0, 1)
+    assert np.allclose(agree_along(fused, a, b, 2, 3.0), fused, atol=1e-5)
+
+
+def test_thick_slices_are_left_alone(sources):
+    a, b = sources
+    assert agree_along(a, a, b, 2, 0.1) is a
+
+
+def test_the_result_stays_in_range_and_black_stays_black(sources):
+    a, b = (s.copy() for s in sources)
+    a[:8], b[:8] = 0, 0
+    agreed = engine.run(Fickle(), a, b, 2, sigma_slices=2.0)
+    assert agreed.min() >= 0
+    assert agreed.max() <= 1
+    assert not agreed[:8].any()
