@@ -7,9 +7,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy.signal import fftconvolve
 
-from upfusion_med.core import UsageError
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, UsageError
 from upfusion_med.inference.contact_sheet import Legend, render_contact_sheet
-from upfusion_med.inference.report import NOT_FOR_DIAGNOSTIC_USE
 from upfusion_med.io.picture import PICTURE_AFFINE
 from upfusion_med.transforms.luts import get_lut
 from upfusion_med.transforms.window import Window

@@ -241,3 +241,14 @@ def test_swapped_images_are_noticed(study):
     mri, pet = study
     with pytest.raises(InputError, match="Swap"):
         fuse(pet, mri, backend=MaximumBackend())
+
+
+def test_the_report_says_how_bright_the_mri_was_shown(study):
+    mri, pet = study
+    shown = {
+        None: fuse(mri, pet, BOTH, backend=MaximumBackend()),
+        0.5: fuse(mri, pet, FuseSettings(modality=Modality.CT, mri_brightness=0.5), backend=MaximumBackend()),
+    }
+    assert shown[None].report["mri_brightness"] == 0.7
+    assert shown[0.5].report["mri_brightness"] == 0.5
+    assert shown[0.5].luminance.array[2, 18, 5] == pytest.approx(0.5 * shown[0.5].mri.array[2, 18, 5], abs=1e-4)

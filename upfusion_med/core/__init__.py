@@ -3,12 +3,14 @@
 from upfusion_med.core.errors import InputError, MissingPackageError, RuntimeFailure, UpFusionError, UsageError
 from upfusion_med.core.geometry import RAS_FROM_LPS, Geometry
 from upfusion_med.core.modality import Modality
+from upfusion_med.core.notice import NOT_FOR_DIAGNOSTIC_USE
 from upfusion_med.core.progress import Progress, SilentProgress
 from upfusion_med.core.settings import Device, FuseSettings, OutputFormat, Pooling, SliceAxis
 from upfusion_med.core.volume import GREY_LEVELS, RGB_LEVELS, Volume
 
 __all__ = [
     "GREY_LEVELS",
+    "NOT_FOR_DIAGNOSTIC_USE",
     "RAS_FROM_LPS",
     "RGB_LEVELS",
     "Device",

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import Geometry, UsageError
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, Geometry, UsageError
 from upfusion_med.inference.display_planes import DisplayGrid, Plane
 from upfusion_med.inference.legend import Legend
-from upfusion_med.inference.report import NOT_FOR_DIAGNOSTIC_USE
 from upfusion_med.io.picture import PICTURE_AFFINE
 from upfusion_med.transforms.colour import luma
 

@@ -122,7 +122,8 @@ def fuse(
         )
     with clock("colour"):
         rgb = paint(luminance, prepared.chroma)
-    report = build_report(settings, choice, prepared.facts, backend.describe(), first, second, clock.seconds)
+    facts = {**prepared.facts, "mri_brightness": prepared.brightness}
+    report = build_report(settings, choice, facts, backend.describe(), first, second, clock.seconds)
     template = replace(first, units="fused luminance", modality=Modality.UNKNOWN, notes={})
     return FusionResult(
         volume=template.with_array(rgb, units=RGB_LEVELS),
@@ -219,7 +220,6 @@ def prepare(mri: Volume, functional: Volume, choice: ModalityChoice, settings: F
     if lut.name == "grey":
         return Prepared(display_mri, uptake, None, facts, lut, scale, settings.mri_brightness or 1.0)
     brightness = settings.mri_brightness or COLOURED_MRI_BRIGHTNESS
-    facts["mri_brightness"] = brightness
     luminance, chroma = colour.lut_luminance(uptake, lut), colour.lut_chroma(uptake, lut)
     return Prepared(display_mri, luminance, chroma, facts, lut, scale, brightness)
 

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from upfusion_med import __version__
-from upfusion_med.core import FuseSettings, Volume
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, FuseSettings, Volume
 from upfusion_med.inference.modality_choice import ModalityChoice
-
-NOT_FOR_DIAGNOSTIC_USE = "Not for diagnostic use"
 
 
 def geometry_facts(volume: Volume) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def build_report(
         "alignment": "resampled onto the MRI's grid, linear; not registered",
         "windows": {"mri": plain(facts["mri_window"]), "functional": plain(facts["functional_window"])},
         "colour": facts["colour"],
-        "mri_brightness": facts.get("mri_brightness", 1.0),
+        "mri_brightness": facts["mri_brightness"],
         "functional_inside_field_of_view": round(facts["functional_inside_field_of_view"], 6),
         "mri": geometry_facts(mri),
         "functional": geometry_facts(functional),

@@ -12,8 +12,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 from upfusion_med import __version__
-from upfusion_med.core import UsageError
-from upfusion_med.io.dicom.fused_header import MANUFACTURER, NOTICE, code, dataset
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, UsageError
+from upfusion_med.io.dicom.fused_header import MANUFACTURER, code, dataset
 from upfusion_med.io.dicom.study_elements import clean_text
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ REPLACED = {
     "ContentDate": "19000101",
     "ContentTime": "000000",
     "DeviceSerialNumber": "0",
-    "SeriesDescription": f"Fused image - {NOTICE}",
-    "ImageComments": f"{NOTICE}.",
-    "ContentDescription": NOTICE,
+    "SeriesDescription": f"Fused image - {NOT_FOR_DIAGNOSTIC_USE}",
+    "ImageComments": f"{NOT_FOR_DIAGNOSTIC_USE}.",
+    "ContentDescription": NOT_FOR_DIAGNOSTIC_USE,
 }
 #: The pseudonym stands here.
 PSEUDONYMOUS = frozenset({"PatientName", "PatientID"})

@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from upfusion_med import __version__
-from upfusion_med.core import InputError, UsageError
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, InputError, UsageError
 from upfusion_med.io.dicom.source_study import SliceReference, SourceStudy, new_source_study, new_uid
 from upfusion_med.io.dicom.study_elements import clean_text
 from upfusion_med.io.slice_stack import SliceStack
@@ -17,7 +17,6 @@ from upfusion_med.io.slice_stack import SliceStack
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-NOTICE = "Not for diagnostic use"
 #: Series numbers of fused series begin here, far from those that scanners give.
 FIRST_SERIES_NUMBER = 9001
 MANUFACTURER = "UP-Fusion Med"
@@ -104,7 +103,7 @@ class FusedSeries:
         header.ImageType = ["DERIVED", "SECONDARY"]
         header.PatientOrientation = ""
         header.BurnedInAnnotation = "YES" if self.burned_in else "NO"
-        header.ImageComments = f"{NOTICE}. Fused by a neural network; colours are not measured values."
+        header.ImageComments = f"{NOT_FOR_DIAGNOSTIC_USE}. Fused by a neural network; colours are not measured values."
         header.DerivationDescription = clean_text("DerivationDescription", self.derivation)
         losses = [s.lossy for s in (self.study, self.functional) if s is not None and s.lossy is not None]
         header.LossyImageCompression = "01" if losses else "00"
@@ -156,8 +155,8 @@ def fused_series(
 
 def series_description(text: str) -> str:
     """A description that ends in the notice and fits into 64 characters (LO)."""
-    room = _LONG_STRING - len(NOTICE) - len(_SEPARATOR)
-    return clean_text("SeriesDescription", text)[:room].rstrip() + _SEPARATOR + NOTICE
+    room = _LONG_STRING - len(NOT_FOR_DIAGNOSTIC_USE) - len(_SEPARATOR)
+    return clean_text("SeriesDescription", text)[:room].rstrip() + _SEPARATOR + NOT_FOR_DIAGNOSTIC_USE
 
 
 def source_items(references: Iterable[SliceReference]) -> list[Dataset]:

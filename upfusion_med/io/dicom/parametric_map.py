@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med import __version__
-from upfusion_med.core import InputError, MissingPackageError, UsageError
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, InputError, MissingPackageError, UsageError
 from upfusion_med.io.atomic_file import atomic_file
 from upfusion_med.io.dicom.deidentify import Deidentifier
 from upfusion_med.io.dicom.fused_header import (
     FIRST_SERIES_NUMBER,
     MANUFACTURER,
-    NOTICE,
     FusedSeries,
     code,
     dataset,
@@ -141,7 +140,7 @@ def _map(series: FusedSeries) -> Dataset:
         ],
         voi_lut_transformations=[VOILUTTransformation(window_center=0.5, window_width=1.0)],
         content_label="FUSED",
-        content_description=NOTICE,
+        content_description=NOT_FOR_DIAGNOSTIC_USE,
         pixel_measures=PixelMeasuresSequence((y, x), series.thickness_mm, step),
         plane_orientation=PlaneOrientationSequence("PATIENT", stack.orientation),
         plane_positions=[PlanePositionSequence("PATIENT", stack.position_mm(n)) for n in range(len(values))],

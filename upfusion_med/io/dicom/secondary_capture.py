@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import UsageError
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, UsageError
 from upfusion_med.io.atomic_file import atomic_file
 from upfusion_med.io.atomic_folder import atomic_folder
 from upfusion_med.io.dicom.burned_note import with_note
 from upfusion_med.io.dicom.deidentify import Deidentifier
-from upfusion_med.io.dicom.fused_header import NOTICE, FusedSeries, dataset, decimals, fused_series, source_items
+from upfusion_med.io.dicom.fused_header import FusedSeries, dataset, decimals, fused_series, source_items
 from upfusion_med.io.dicom.header import quiet
 from upfusion_med.io.dicom.source_study import SourceStudy, new_uid
 from upfusion_med.io.slice_stack import slice_stack
@@ -205,6 +205,6 @@ def _common(series: FusedSeries, sop_class_uid: str) -> Dataset:
 
 
 def _put_pixels(image: Dataset, pixels: NDArray[np.uint8], burn_in_note: bool) -> None:
-    shown = with_note(pixels, NOTICE) if burn_in_note else pixels
+    shown = with_note(pixels, NOT_FOR_DIAGNOSTIC_USE) if burn_in_note else pixels
     values = np.ascontiguousarray(shown).tobytes()
     image.add_new("PixelData", "OB", values + b"\0" * (len(values) % 2))
