@@ -51,3 +51,18 @@ def test_a_body_has_an_inside_and_an_outside():
 def test_every_prompt_has_an_emphasis():
     assert set(PROMPT_EMPHASIS) == set(PROMPT_SHARES)
     assert sum(PROMPT_SHARES.values()) == pytest.approx(1)
+
+
+def test_a_twin_is_nearly_its_pair_and_keeps_its_prompt():
+    y, x = np.mgrid[0:100, 0:140]
+    waves = [(127 + 100 * np.sin(x / p) * np.cos(y / p)).astype(np.uint8) for p in (9, 14)]
+    first, second, prompts = draw_batch(
+        [TrainingPair("smooth", "smooth", *waves)], 6, 64, np.random.default_rng(3), twins=2
+    )
+    assert len(first) == len(second) == len(prompts) == 6
+    assert prompts[4:] == prompts[:2]
+    for images in (first, second):
+        change = np.abs(images[4:] - images[:2])
+        assert 0 < change.mean() < 0.1
+        assert images.min() >= 0
+        assert images.max() <= 1

@@ -45,3 +45,30 @@ def test_gradients_are_finite_on_black_and_constant_pictures():
     parts = losses.components(fused, black, black, torch.tensor([0.5]))
     losses.total(parts, dict.fromkeys(parts, 1.0)).backward()
     assert torch.isfinite(fused.grad).all()
+
+
+def test_edges_want_the_stronger_source_whole(images):
+    a, b = images
+    faint = 0.5 + 0.1 * (b - 0.5)
+    of_strong = losses.edges(a, a, faint).item()
+    assert of_strong < losses.edges(faint, a, faint).item()
+    shifted = losses.edges(a + 0.1, a, faint).item()
+    assert shifted == pytest.approx(of_strong, abs=1e-3)
+
+
+def test_only_darkening_below_the_brighter_source_counts_as_brightness_lost(images):
+    a, b = images
+    bright = torch.maximum(a, b)
+    assert losses.brightness_lost(bright + 0.1, a, b).item() == 0
+    assert losses.brightness_lost(bright - 0.1, a, b).item() == pytest.approx(
+        0.1 * (bright * bright).mean().item(), rel=1e-5
+    )
+
+
+def test_instability_is_the_change_beyond_that_of_the_sources(images):
+    a, b = images
+    first, second = torch.cat([a, a + 0.05]), torch.cat([b, b + 0.02])
+    assert losses.instability(torch.maximum(first, second), first, second, 1).item() == pytest.approx(0, abs=1e-6)
+    jumping = torch.cat([a, a + 0.25])
+    assert losses.instability(jumping, first, second, 1).item() == pytest.approx(0.2, abs=1e-6)
+    assert losses.instability(jumping, first, second, 0).item() == 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from upfusion_med.training.pairs import TrainingPair
 
@@ -130,13 +130,36 @@ def augment(pair: TrainingPair, side: int, prompt: str, rng: np.random.Generator
     return a.astype(np.float32), b.astype(np.float32)
 
 
+def neighbour(crop: tuple[FloatImage, FloatImage], rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+    """The pair as the next slice might show it: slightly moved and stretched, gains that drift, a little noise."""
+    side = crop[0].shape[0]
+    shift = [gaussian_filter(rng.standard_normal((side, side)), side / 8) for _ in range(2)]
+    rows, columns = np.mgrid[0:side, 0:side].astype(np.float64)
+    reach = rng.uniform(0.3, 2.0)
+    rows += reach * shift[0] / (np.abs(shift[0]).max() + 1e-9)
+    columns += reach * shift[1] / (np.abs(shift[1]).max() + 1e-9)
+    changed = []
+    for image in crop:
+        moved = map_coordinates(image, [rows, columns], order=1, mode="nearest")
+        drift = gaussian_filter(rng.standard_normal((side, side)), side / 6)
+        gain = 1 + rng.uniform(0, 0.15) * drift / (np.abs(drift).max() + 1e-9)
+        noisy = moved * gain + rng.uniform(0, 0.02) * rng.standard_normal((side, side)) * (moved > 0)
+        changed.append(np.clip(noisy, 0, 1).astype(np.float32))
+    return changed[0], changed[1]
+
+
 def draw_batch(
-    pairs: Sequence[TrainingPair], batch: int, side: int, rng: np.random.Generator
+    pairs: Sequence[TrainingPair], batch: int, side: int, rng: np.random.Generator, twins: int = 0
 ) -> tuple[FloatImage, FloatImage, list[str]]:
-    """A batch of augmented crops: two (batch, 1, side, side) arrays and the prompt of each."""
-    prompts = rng.choice(list(PROMPT_SHARES), size=batch, p=list(PROMPT_SHARES.values())).tolist()
-    chosen = rng.integers(0, len(pairs), batch)
+    """A batch of augmented crops: two (batch, 1, side, side) arrays and the prompt of each.
+
+    The last ``twins`` of the batch are slightly changed copies of the first ones.
+    """
+    prompts = rng.choice(list(PROMPT_SHARES), size=batch - twins, p=list(PROMPT_SHARES.values())).tolist()
+    chosen = rng.integers(0, len(pairs), batch - twins)
     crops = [augment(pairs[int(i)], side, prompt, rng) for i, prompt in zip(chosen, prompts, strict=True)]
+    crops += [neighbour(crop, rng) for crop in crops[:twins]]
+    prompts += prompts[:twins]
     first = np.stack([a for a, _ in crops])[:, None]
     second = np.stack([b for _, b in crops])[:, None]
     return first, second, prompts

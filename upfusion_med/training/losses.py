@@ -52,6 +52,44 @@ def gradient(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return (_sobel(fused) - target).abs().mean()
 
 
+def edges(fused: Tensor, first: Tensor, second: Tensor, scales: int = 3) -> Tensor:
+    """Mean length of the difference to the gradient vector of the source with the stronger one, at several scales.
+
+    The vector is taken whole from one source, so that an edge keeps its direction; coarse scales keep whole structures
+    of one source inside the other.
+    """
+    error = fused.new_zeros(())
+    for scale in range(scales):
+        if scale:
+            fused, first, second = (F.avg_pool2d(x, 2) for x in (fused, first, second))
+        of_first, of_second = _sobel(first), _sobel(second)
+        stronger = of_first.square().sum(1, keepdim=True) >= of_second.square().sum(1, keepdim=True)
+        target = torch.where(stronger, of_first, of_second)
+        error = error + ((_sobel(fused) - target).square().sum(1) + 1e-6).sqrt().mean() / 8
+    return error
+
+
+def brightness_lost(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Mean darkening below the brighter source, weighted by its square: hot uptake, bone, hot targets must stay."""
+    bright = torch.maximum(first, second)
+    return ((bright - fused).clamp(min=0) * bright * bright).mean()
+
+
+def instability(fused: Tensor, first: Tensor, second: Tensor, twins: int) -> Tensor:
+    """Mean change of the fusion beyond that of its sources, between a pair and its slightly changed twin.
+
+    Args:
+        fused: Network output.
+        first: First sources; the last ``twins`` samples of the batch are changed copies of its first ``twins``.
+        second: Second sources, in the same order.
+        twins: Number of changed copies; 0 gives 0.
+    """
+    if twins == 0:
+        return fused.new_zeros(())
+    change = [(x[-twins:] - x[:twins]).abs() for x in (fused, first, second)]
+    return (change[0] - torch.maximum(change[1], change[2])).clamp(min=0).mean()
+
+
 def ssim(x: Tensor, y: Tensor) -> Tensor:
     """SSIM per sample (Wang et al. 2004; 11x11 Gaussian, sigma 1.5, valid, range 1)."""
     mx, my, vx, vy, cov = _moments(x, y, 11, 1.5)
@@ -78,7 +116,7 @@ def vif(reference: Tensor, fused: Tensor) -> Tensor:
     return numerator / denominator.clamp(min=1.0)
 
 
-def components(fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor) -> dict[str, Tensor]:
+def components(fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor, twins: int = 0) -> dict[str, Tensor]:
     """Every component by name; each is a scalar that training makes small.
 
     Args:
@@ -86,6 +124,7 @@ def components(fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor) -
         first: Visible or functional picture.
         second: Infrared picture or MRI.
         emphasis: (B,) share of the first picture in the similarity terms, 0..1.
+        twins: Number of changed copies at the end of the batch (see ``instability``).
 
     ``balance`` is the distance between the two sources' fidelities: it keeps a fusion from becoming a copy.
     """
@@ -93,6 +132,9 @@ def components(fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor) -
     return {
         "intensity": intensity(fused, first, second),
         "gradient": gradient(fused, first, second),
+        "edges": edges(fused, first, second),
+        "brightness_lost": brightness_lost(fused, first, second),
+        "instability": instability(fused, first, second, twins),
         "ssim": 1 - (emphasis * ssim(fused, first) + (1 - emphasis) * ssim(fused, second)).mean(),
         "vif": 1 - (emphasis * vif_first + (1 - emphasis) * vif_second).mean(),
         "balance": (vif_first - vif_second).abs().mean(),

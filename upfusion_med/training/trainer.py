@@ -44,6 +44,7 @@ class TrainingConfig:
         exclude: Prefixes of pair names left out.
         steps: Length of the run.
         batch: Crops a step.
+        twins: How many of the crops are slightly changed copies of others, for the loss ``instability``.
         side: Side of a crop in pixels.
         learning_rate: At the start; falls on a cosine to a hundredth.
         warmup: Steps of linear warm-up.
@@ -71,6 +72,7 @@ class TrainingConfig:
     exclude: tuple[str, ...] = ()
     steps: int = 6000
     batch: int = 8
+    twins: int = 0
     side: int = 128
     learning_rate: float = 1e-3
     warmup: int = 200
@@ -201,7 +203,9 @@ class Trainer:
 
     def batch(self, pairs: Sequence[TrainingPair], key: Sequence[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The crops, text codes and emphasis of the first picture that belong to ``key``."""
-        first, second, prompts = draw_batch(pairs, self.config.batch, self.config.side, np.random.default_rng(key))
+        first, second, prompts = draw_batch(
+            pairs, self.config.batch, self.config.side, np.random.default_rng(key), self.config.twins
+        )
         codes = torch.stack([self.codes[p] for p in prompts])
         emphasis = torch.tensor([self.config.emphasis[p] for p in prompts])
         batch = (torch.from_numpy(first), torch.from_numpy(second), codes, emphasis)
@@ -211,7 +215,7 @@ class Trainer:
         """Loss components of one batch."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             fused = self.network(first, second, codes)
-        return losses.components(fused.float(), first, second, emphasis)
+        return losses.components(fused.float(), first, second, emphasis, self.config.twins)
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns the loss components and the gradient norm."""
