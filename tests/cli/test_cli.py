@@ -66,7 +66,7 @@ def test_quiet_says_nothing(study, tmp_path):
         (("--lut", "rainbowish"), 2, "hot_iron"),
         (("--model", "upfusion-huge"), 2, "upfusion-tiny"),
         (("--prompt", "mri_pett"), 2, "mri_pet"),
-        (("--format", "gif"), 2, "nifti,nrrd,dicom,png"),
+        (("--format", "gif"), 2, "nifti,nrrd,dicom"),
         (("--window", "5", "5"), 2, "low < high"),
         (("--batch-size", "0"), 2, "batch size"),
         (("--modality", "mrs"), 2, "modality"),

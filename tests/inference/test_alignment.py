@@ -80,12 +80,25 @@ def test_one_space_or_an_unknown_one_is_only_resampled(mode, frames):
 
 
 @pytest.mark.usefixtures("no_registration")
-def test_different_frames_are_resampled_with_a_warning_unless_the_caller_vouches():
+def test_who_vouches_for_the_positions_gets_them():
+    result = align(*_study("1.2", "1.3"), "never")
+    assert result.matrix is None and result.warnings == ()
+
+
+def test_different_frames_are_registered_and_the_user_is_told(answer):
+    answer(True)
     mri, functional = _study("1.2", "1.3")
-    (warning,) = align(mri, functional).warnings
-    assert "different frames of reference" in warning and "rigid registration" in warning
-    assert align(mri, functional).matrix is None
-    assert align(mri, functional, "never").warnings == ()
+    result = align(mri, functional)
+    np.testing.assert_array_equal(result.matrix, TRUTH)
+    assert "different frames of reference" in result.warnings[0] and "moved by 11.2 mm" in result.warnings[1]
+    assert result.facts["mode"] == "auto"
+
+
+@pytest.mark.parametrize("mode", ["auto", "rigid"])
+def test_different_frames_without_a_registration_to_trust_are_refused(answer, mode):
+    answer(False)
+    with pytest.raises(InputError, match=r"different frames.*it moves the body by 60 mm.*--transform.*--register never"):
+        align(*_study("1.2", "1.3"), mode)
 
 
 def test_an_accepted_registration_is_applied(answer):

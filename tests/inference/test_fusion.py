@@ -8,11 +8,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from pydicom import dcmread
 
 from tests.inference.maximum_backend import MaximumBackend
-from upfusion_med.core import FuseSettings, InputError, Modality, OutputFormat, UsageError, Volume
+from upfusion_med.core import Blend, FuseSettings, InputError, Modality, OutputFormat, Registering, UsageError, Volume
 from upfusion_med.inference import fuse
-from upfusion_med.io import save_picture, save_scalar_nifti
+from upfusion_med.inference.modality_choice import choose_modality
+from upfusion_med.inference.preparation import prepare
+from upfusion_med.io import load_volume, read_transform, save_picture, save_scalar_nifti, save_transform
 
 BOTH = FuseSettings(modality=Modality.PET)
 
@@ -221,13 +224,83 @@ def test_infrared_keeps_the_colours_of_the_visible_picture(tmp_path):
     assert np.array_equal(result.functional.array[:, :, 0], visible)
 
 
-def test_other_frames_of_reference_are_warned_about(study):
+def test_other_frames_of_reference_are_taken_as_one_only_where_the_user_says_so(study):
     mri, pet = study
     one = Volume(mri.array, mri.affine, frame_of_reference_uid="1.2.3")
     two = Volume(pet.array, pet.affine, "SUVbw", Modality.PET, frame_of_reference_uid="1.2.4")
-    assert any("frames of reference" in w for w in fuse(one, two, backend=MaximumBackend()).report["warnings"])
+    with pytest.raises(InputError, match="different frames of reference"):
+        fuse(one, two, backend=MaximumBackend())
+    vouched = fuse(one, two, FuseSettings(register=Registering.NEVER), backend=MaximumBackend())
+    assert vouched.report["alignment"]["mode"] == "never" and vouched.report["warnings"] == []
     same = Volume(pet.array, pet.affine, "SUVbw", Modality.PET, frame_of_reference_uid="1.2.3")
     assert fuse(one, same, backend=MaximumBackend()).report["warnings"] == []
+
+
+def test_a_transform_of_the_user_moves_the_uptake_and_is_saved_beside_the_result(study, tmp_path):
+    mri, pet = study
+    shift = np.eye(4)
+    shift[:3, 3] = (2.0, -3.0, 1.0)
+    save_transform(tmp_path / "shift.tfm", shift)
+    settings = FuseSettings(modality=Modality.PET, transform=str(tmp_path / "shift.tfm"))
+    result = fuse(mri, pet, settings, backend=MaximumBackend())
+    moved_pet = Volume(pet.array, np.linalg.inv(shift) @ pet.affine, pet.units, pet.modality)
+    expected = fuse(mri, moved_pet, FuseSettings(modality=Modality.PET), backend=MaximumBackend())
+    np.testing.assert_allclose(result.luminance.array, expected.luminance.array, atol=1e-5)
+    result.save(tmp_path / "out")
+    np.testing.assert_allclose(read_transform(tmp_path / "out" / "mri_to_functional.tfm"), shift, atol=1e-12)
+    assert not (expected.save(tmp_path / "plain") and (tmp_path / "plain" / "mri_to_functional.tfm").exists())
+
+
+def test_uptake_below_the_ramp_leaves_the_mri_untouched(study):
+    mri, pet = study
+    settings = FuseSettings(modality=Modality.PET, opacity=(0.2, 0.6), mri_brightness=1.0)
+    result = fuse(mri, pet, settings, backend=MaximumBackend())
+    full = fuse(mri, pet, FuseSettings(modality=Modality.PET, mri_brightness=1.0), backend=MaximumBackend())
+    uptake = prepare(mri, pet, choose_modality(Modality.PET, pet, None), settings).uptake
+    cold, hot = uptake <= 0.2, uptake >= 0.6
+    assert cold.any() and hot.any()
+    grey = np.rint(result.mri.array * 255)
+    for channel in range(3):
+        np.testing.assert_array_equal(result.volume.array[..., channel][cold], grey[cold])
+    np.testing.assert_array_equal(result.volume.array[hot], full.volume.array[hot])
+
+
+def test_alpha_blending_mixes_the_colours_and_needs_no_network(study):
+    mri, pet = study
+    settings = FuseSettings(modality=Modality.PET, blend=Blend.ALPHA, alpha=0.25)
+    result = fuse(mri, pet, settings)
+    mixed = 0.75 * 255 * result.mri.array[..., None] + 0.25 * result.functional.array
+    np.testing.assert_allclose(result.volume.array, mixed, atol=0.51)
+    assert "alpha blending" in result.report["network"]["model"]
+    nothing = fuse(mri, pet, FuseSettings(modality=Modality.PET, blend=Blend.ALPHA, alpha=0.0))
+    np.testing.assert_array_equal(nothing.volume.array[..., 0], np.rint(255 * nothing.mri.array))
+
+
+def test_opacity_needs_uptake_not_colours(study):
+    mri, pet = study
+    colours = fuse(mri, pet, FuseSettings(modality=Modality.PET), backend=MaximumBackend()).functional
+    with pytest.raises(UsageError, match="came in colours"):
+        fuse(mri, colours, FuseSettings(modality=Modality.PET, opacity=(0.1, 0.3)), backend=MaximumBackend())
+
+
+def test_every_format_is_written_and_the_attribution_with_it(study, tmp_path):
+    mri, pet = study
+    settings = FuseSettings(modality=Modality.PET, attribution=True)
+    result = fuse(mri, pet, settings, backend=MaximumBackend())
+    assert result.contact_sheet().height > fuse(mri, pet, backend=MaximumBackend()).contact_sheet().height
+    result.save(tmp_path / "out", tuple(OutputFormat))
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"attribution.nii.gz", "attribution.nrrd", "dicom", "fused_multiframe.dcm", "luminance_map.dcm"}
+    assert names >= {"slices_png", "slices_tiff", "cine.gif", "contact_sheet.png", "report.json"}
+    share = load_volume(tmp_path / "out" / "attribution.nii.gz").array
+    assert 0 <= share.min() and share.max() <= 1
+    headers = [
+        dcmread(next(path.rglob("*.dcm")) if path.is_dir() else path)
+        for path in (tmp_path / "out" / name for name in ("dicom", "fused_multiframe.dcm", "luminance_map.dcm"))
+    ]
+    assert len({str(h.StudyInstanceUID) for h in headers}) == 1
+    assert len({str(h.FrameOfReferenceUID) for h in headers}) == 1
+    assert len({int(h.SeriesNumber) for h in headers}) == len({str(h.SeriesInstanceUID) for h in headers}) == 3
 
 
 def test_the_way_of_a_study_does_not_import_torch():

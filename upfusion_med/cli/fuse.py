@@ -10,7 +10,18 @@ import typer
 
 from upfusion_med.core.errors import UsageError
 from upfusion_med.core.modality import Modality
-from upfusion_med.core.settings import Device, FuseSettings, OutputFormat, Pooling, SliceAxis
+from upfusion_med.core.settings import (
+    Blend,
+    Device,
+    FrameChoice,
+    FuseSettings,
+    OutputFormat,
+    Pooling,
+    Registering,
+    SliceAxis,
+)
+
+_ALIGNMENT, _APPEARANCE, _OUTPUT = "Alignment", "Appearance", "Output"
 
 
 class ModalityOption(str, Enum):
@@ -36,15 +47,31 @@ def parse_formats(text: str) -> tuple[OutputFormat, ...]:
         raise UsageError(f"The formats '{text}' are not all known; expected a list out of {known}.") from error
 
 
+def parse_frame(text: str | None) -> FrameChoice:
+    """A frame's number, ``"mean"``, or None where nothing was said.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text is None:
+        return None
+    word = text.strip().lower()
+    if word == "mean":
+        return "mean"
+    if not word.isdecimal():
+        raise UsageError(f"The frame '{text}' is no frame; expected a number from 0, or 'mean'.")
+    return int(word)
+
+
 def fuse(
     mri: Annotated[
-        Path,
+        str,
         typer.Argument(
             help="MRI: NIfTI, NRRD, MHA, DICOM folder or zip, or a picture (--modality infrared: the visible one)."
         ),
     ],
     functional: Annotated[
-        Path, typer.Argument(help="PET, SPECT, CT or infrared image, in any of these formats; resampled onto the MRI.")
+        str, typer.Argument(help="PET, SPECT, CT or infrared image, in any of these formats; resampled onto the MRI.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the result; made if it does not exist.")],
     modality: Annotated[
@@ -95,19 +122,95 @@ def fuse(
         Optional[str],  # noqa: UP045
         typer.Option(help="PET in DICOM: suv or raw. Default: SUV, refused where the file does not allow it."),
     ] = None,
+    frame: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Frame of a dynamic or gated functional series: a number from 0, or mean."),
+    ] = None,
+    mri_frame: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The same for an MRI of several volumes."),
+    ] = None,
+    register: Annotated[
+        Registering,
+        typer.Option(
+            help="auto: positions in the files, rigid registration where the frames of reference are known to differ; "
+            "never: positions in the files; rigid: register. A registration that cannot be trusted is refused.",
+            rich_help_panel=_ALIGNMENT,
+        ),
+    ] = Registering.AUTO,
+    transform: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="ITK transform file (.tfm, .txt, .h5) from points of the MRI to points of FUNCTIONAL, as registration "
+            "programs and 3D Slicer save it (fixed to moving).",
+            rich_help_panel=_ALIGNMENT,
+        ),
+    ] = None,
+    bias_correction: Annotated[
+        bool,
+        typer.Option(
+            "--bias-correction", help="Correct the MRI's uneven brightness first (N4).", rich_help_panel=_APPEARANCE
+        ),
+    ] = False,
+    blend: Annotated[
+        Blend,
+        typer.Option(
+            help="neural: fused luminance under the colours of the uptake; alpha: classic blending, for comparison.",
+            rich_help_panel=_APPEARANCE,
+        ),
+    ] = Blend.NEURAL,
+    alpha: Annotated[
+        float, typer.Option(help="Share of FUNCTIONAL in alpha blending, 0 to 1.", rich_help_panel=_APPEARANCE)
+    ] = 0.5,
+    opacity: Annotated[
+        Optional[tuple[float, float]],  # noqa: UP045
+        typer.Option(
+            help="LOW HIGH, shares of the window: uptake below LOW leaves the MRI untouched, from HIGH on it shows "
+            "fully. For instance 0.05 0.3. Default: uptake always shows.",
+            rich_help_panel=_APPEARANCE,
+        ),
+    ] = None,
+    attribution: Annotated[
+        bool,
+        typer.Option(
+            "--attribution",
+            help="Also write where the fused detail comes from: 1 the MRI, 0 FUNCTIONAL; and show it.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     formats: Annotated[
-        str, typer.Option("--format", help="Files to write, comma-separated: nifti, nrrd, dicom, png.")
+        str,
+        typer.Option(
+            "--format",
+            help=f"Files to write, comma-separated: {', '.join(f.value for f in OutputFormat)}.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = "nifti,nrrd,png",
     deidentify: Annotated[
-        bool, typer.Option("--deidentify", help="Remove what identifies the patient from DICOM output.")
+        bool,
+        typer.Option(
+            "--deidentify", help="Remove what identifies the patient from DICOM output.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+    burn_in_note: Annotated[
+        bool,
+        typer.Option(
+            "--burn-in-note", help="Draw 'Not for diagnostic use' into DICOM pixels.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+    report_uids: Annotated[
+        bool,
+        typer.Option(
+            "--report-uids", help="Write DICOM UIDs into the report; otherwise their hashes.", rich_help_panel=_OUTPUT
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary.")] = False,
 ) -> None:
     """Fuse an MRI with a PET, SPECT or CT study, or a visible with an infrared picture.
 
-    The functional image is resampled onto the grid of the MRI; both are taken to lie in one space. Written are the
-    fused colour volume, the fused luminance, a contact sheet and report.json.
+    The functional image is brought onto the grid of the MRI (see Alignment). Written are the fused colour volume, the
+    fused luminance, a contact sheet and report.json.
 
     Examples:
       upfusion fuse T1.nii.gz PET.nii.gz -o fused
@@ -130,14 +233,24 @@ def fuse(
         mri_series=mri_series,
         functional_series=functional_series,
         quantity=quantity,
+        functional_frame=parse_frame(frame),
+        mri_frame=parse_frame(mri_frame),
+        register=register,
+        transform=None if transform is None else str(transform),
+        bias_correction=bias_correction,
+        blend=blend,
+        alpha=alpha,
+        opacity=opacity,
+        attribution=attribution,
+        report_uids=report_uids,
     )
-    run(mri, functional, settings, output, parse_formats(formats), force, quiet, deidentify)
+    run(mri, functional, settings, output, parse_formats(formats), force, quiet, deidentify, burn_in_note)
 
 
 def run(
     mri: object, functional: object, settings: FuseSettings, output: Path,
     formats: tuple[OutputFormat, ...], force: bool, quiet: bool,
-    deidentify: bool = False,
+    deidentify: bool = False, burn_in_note: bool = False,
 ) -> None:  # fmt: skip
     """Fuse, save, and say what was done."""
     from upfusion_med.cli.progress import TerminalProgress
@@ -148,12 +261,13 @@ def run(
     with TerminalProgress(quiet) as progress:
         result = fuse_study(mri, functional, settings, progress=progress)  # type: ignore[arg-type]
         progress.stage("writing", 1)
-        files = result.save(output, formats, force=force, deidentify=deidentify)
+        files = result.save(output, formats, force=force, deidentify=deidentify, burn_in_note=burn_in_note)
         progress.advance()
     if quiet:
         return
     report = result.report
     typer.echo(f"{report['modality']['value'].upper()} fused onto the MRI ({report['modality']['how']}).")
+    typer.echo(f"Alignment: {report['alignment']['how']}.")
     typer.echo(
         f"Colour: {report['colour']}. Network: {report['network'].get('model')}, {report['seconds']['network']} s."
     )

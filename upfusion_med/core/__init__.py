@@ -5,7 +5,16 @@ from upfusion_med.core.geometry import RAS_FROM_LPS, Geometry
 from upfusion_med.core.modality import Modality
 from upfusion_med.core.notice import NOT_FOR_DIAGNOSTIC_USE
 from upfusion_med.core.progress import Progress, SilentProgress
-from upfusion_med.core.settings import Device, FuseSettings, OutputFormat, Pooling, SliceAxis
+from upfusion_med.core.settings import (
+    Blend,
+    Device,
+    FrameChoice,
+    FuseSettings,
+    OutputFormat,
+    Pooling,
+    Registering,
+    SliceAxis,
+)
 from upfusion_med.core.volume import GREY_LEVELS, RGB_LEVELS, Volume
 
 __all__ = [
@@ -13,7 +22,9 @@ __all__ = [
     "NOT_FOR_DIAGNOSTIC_USE",
     "RAS_FROM_LPS",
     "RGB_LEVELS",
+    "Blend",
     "Device",
+    "FrameChoice",
     "FuseSettings",
     "Geometry",
     "InputError",
@@ -22,6 +33,7 @@ __all__ = [
     "OutputFormat",
     "Pooling",
     "Progress",
+    "Registering",
     "RuntimeFailure",
     "SilentProgress",
     "SliceAxis",

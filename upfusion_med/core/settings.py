@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from upfusion_med.core.errors import UsageError
 from upfusion_med.core.modality import Modality
+
+#: A frame's number from 0, the mean of all frames, or no choice.
+FrameChoice = int | Literal["mean"] | None
 
 
 class SliceAxis(str, Enum):
@@ -37,13 +41,33 @@ class Pooling(str, Enum):
     SLICE = "slice"
 
 
+class Registering(str, Enum):
+    """What brings the functional image onto the MRI."""
+
+    AUTO = "auto"
+    NEVER = "never"
+    RIGID = "rigid"
+
+
+class Blend(str, Enum):
+    """How the two images become one."""
+
+    NEURAL = "neural"
+    ALPHA = "alpha"
+
+
 class OutputFormat(str, Enum):
     """Files that a result is written to."""
 
     NIFTI = "nifti"
     NRRD = "nrrd"
     DICOM = "dicom"
+    DICOM_MULTIFRAME = "dicom-multiframe"
+    PARAMETRIC_MAP = "parametric-map"
     PNG = "png"
+    PNG_STACK = "png-stack"
+    TIFF_STACK = "tiff-stack"
+    CINE = "cine"
 
 
 @dataclass(frozen=True)
@@ -66,9 +90,21 @@ class FuseSettings:
         mri_brightness: Level of the brightest MRI tissue in the fusion, 0..1; None: 0.7 where uptake is coloured, so
             that hot uptake stays brighter than any tissue and colours have room; 1 otherwise.
         quantity: What to read from a PET series: ``"suv"``, ``"raw"``, or None: SUV where the file has it.
+        mri_frame: Of a series of volumes: number of the frame from 0, ``"mean"``, or None: there must be one only.
+        functional_frame: The same for the functional image.
+        register: What brings the functional image onto the MRI: the positions in the files, registration where their
+            frames of reference are known to differ (``auto``), or registration in any case (``rigid``).
+        transform: File with an ITK transform from the MRI's space to the functional image's; replaces ``register``.
+        bias_correction: Correct the MRI's uneven brightness (N4) before it is windowed.
+        blend: The network's luminance under the colours of the uptake, or classic alpha blending for comparison.
+        alpha: Share of the functional image in alpha blending, 0..1.
+        opacity: Shares of the window where uptake begins to show and where it shows fully; what lies below is the MRI
+            untouched. None: uptake always shows.
+        attribution: Also say, voxel by voxel, which image the fused detail comes from.
+        report_uids: Write DICOM UIDs into the report as they are; otherwise their hashes.
 
     Raises:
-        UsageError: a batch size below 1, an empty window.
+        UsageError: a batch size below 1, an empty window, a share outside 0..1.
     """
 
     modality: Modality | None = None
@@ -85,6 +121,16 @@ class FuseSettings:
     mri_series: str | None = None
     functional_series: str | None = None
     quantity: str | None = None
+    mri_frame: FrameChoice = None
+    functional_frame: FrameChoice = None
+    register: Registering = Registering.AUTO
+    transform: str | None = None
+    bias_correction: bool = False
+    blend: Blend = Blend.NEURAL
+    alpha: float = 0.5
+    opacity: tuple[float, float] | None = None
+    attribution: bool = False
+    report_uids: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -93,6 +139,15 @@ class FuseSettings:
             raise UsageError(
                 f"The brightness of the MRI is {self.mri_brightness}; expected a number from above 0 to 1."
             )
+        if not 0 <= self.alpha <= 1:
+            raise UsageError(f"The share of the functional image is {self.alpha}; expected a number from 0 to 1.")
+        if self.opacity is not None and not 0 <= self.opacity[0] < self.opacity[1] <= 1:
+            raise UsageError(
+                f"Uptake is to show from {self.opacity[0]} to {self.opacity[1]} of the window; expected two rising "
+                "shares from 0 to 1, such as 0 0.3."
+            )
+        if self.transform is not None and self.register is not Registering.AUTO:
+            raise UsageError("A transform and a kind of registration are both given; expected one of them.")
         for name in ("mri_window", "functional_window"):
             window = getattr(self, name)
             if window is not None and not window[0] < window[1]:

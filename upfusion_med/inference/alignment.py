@@ -22,9 +22,11 @@ MODES = (AUTO, NEVER, RIGID)
 #: Lengths that a transform changes by more than this are worth a warning.
 _SCALING = 0.01
 
-_DIFFERENT_FRAMES = (
-    "The two series have different frames of reference: nothing says that they are in one space. They were only "
-    "resampled. Check the contact sheet; if they are not aligned, ask for rigid registration or give a transform."
+_NOTHING_SAYS = "The two series have different frames of reference: nothing says that they are in one space."
+_DIFFERENT_FRAMES = f"{_NOTHING_SAYS} They were registered."
+_SAY_SO = (
+    "Give a transform made in another program (--transform FILE), or, where you know that the positions in the files "
+    "belong together, say so (--register never)."
 )
 _MISALIGNED = "Check the contact sheet; where the images are not aligned, give a transform made in another program."
 
@@ -55,11 +57,11 @@ def align(
 ) -> Alignment:
     """Resample the functional study onto the MRI's grid, after the alignment that was asked for.
 
-    - ``"auto"``: the positions in the files. Where the two frames of reference are known and differ, with a warning;
-      nothing is ever registered unasked.
+    - ``"auto"``: the positions in the files, or ``"rigid"`` where the two frames of reference are known and differ:
+      then the positions mean nothing.
     - ``"never"``: the positions in the files; the caller vouches for them.
-    - ``"rigid"``: register, and use the result where it is accepted (see `register_rigid`); otherwise the positions in
-      the files, with a warning that says why.
+    - ``"rigid"``: register, and use the result where it is accepted (see `register_rigid`). Otherwise the positions in
+      the files, with a warning that says why; where the frames of reference differ, an error.
     - a path: the transform in that ITK file, whatever the frames of reference are.
 
     Args:
@@ -70,18 +72,23 @@ def align(
 
     Raises:
         InputError: the images do not overlap (after the transform, or without one after a refused registration), the
-            transform file cannot be used, or an image cannot be registered.
+            transform file cannot be used, an image cannot be registered, or registration was refused and nothing else
+            says that the images are in one space.
         UsageError: the mode is neither one of the words nor a file, or it is not for pictures.
     """
     mode = _checked(mode, mri.is_picture or functional.is_picture)
     if isinstance(mode, Path):
         return _as_in_file(mri, functional, mode)
-    if mode == RIGID:
-        return _registered(mri, functional, progress)
-    frames = (mri.frame_of_reference_uid, functional.frame_of_reference_uid)
-    differ = None not in frames and frames[0] != frames[1]
+    if mode == RIGID or (mode == AUTO and _frames_differ(mri, functional)):
+        return _registered(mri, functional, mode, progress)
     how = "resampled onto the MRI's grid, linear; not registered"
-    return _resampled(mri, functional, None, mode, how, (_DIFFERENT_FRAMES,) if differ and mode == AUTO else ())
+    return _resampled(mri, functional, None, mode, how, ())
+
+
+def _frames_differ(mri: Volume, functional: Volume) -> bool:
+    """Whether both frames of reference are known, and not one."""
+    frames = (mri.frame_of_reference_uid, functional.frame_of_reference_uid)
+    return None not in frames and frames[0] != frames[1]
 
 
 def _checked(mode: str | os.PathLike[str], is_picture: bool) -> str | Path:
@@ -121,14 +128,22 @@ def _as_in_file(mri: Volume, functional: Volume, path: Path) -> Alignment:
         ) from error
 
 
-def _registered(mri: Volume, functional: Volume, progress: Progress | None) -> Alignment:
-    result = register_rigid(mri, functional, progress=progress)
+def _registered(mri: Volume, functional: Volume, mode: str, progress: Progress | None) -> Alignment:
+    try:
+        result = register_rigid(mri, functional, progress=progress)
+    except InputError as error:
+        if mode == AUTO:
+            raise InputError(f"{_NOTHING_SAYS} They cannot be registered either: {error} {_SAY_SO}") from error
+        raise
     if result.accepted:
         how = (
             f"registered rigidly by mutual information: moved by {result.translation_mm:.1f} mm and turned by "
             f"{result.rotation_deg:.1f}° from the {result.initial}; linear"
         )
-        return _resampled(mri, functional, result.matrix, RIGID, how, _told(mri, functional, result), result)
+        told = _told(mri, functional, result)
+        if mode == AUTO:
+            told = (_DIFFERENT_FRAMES, *told)
+        return _resampled(mri, functional, result.matrix, mode, how, told, result)
     reasons = "; ".join(result.reasons)
     if not _overlap(mri, functional, None):
         raise InputError(
@@ -136,9 +151,13 @@ def _registered(mri: Volume, functional: Volume, progress: Progress | None) -> A
             f"trusted: {reasons}. Register them in another program (3D Slicer, for instance), look at the result, and "
             "give the transform."
         )
+    if _frames_differ(mri, functional):
+        raise InputError(
+            f"{_NOTHING_SAYS} Registration found no alignment that can be trusted: {reasons}. {_SAY_SO}"
+        )
     warning = f"Registration was refused, and the positions in the files were kept: {reasons}. {_MISALIGNED}"
     how = "resampled onto the MRI's grid, linear; registration was refused"
-    return _resampled(mri, functional, None, RIGID, how, (warning,), result)
+    return _resampled(mri, functional, None, mode, how, (warning,), result)
 
 
 def _told(mri: Volume, functional: Volume, result: Registration) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ def render_contact_sheet(
     title: str,
     notes: Sequence[str] = (),
     labels: tuple[str, str, str] = ("MRI", "Functional", "Fused"),
+    attribution_rgb: NDArray[np.uint8] | None = None,
     width_px: int = 1600,
 ) -> Image.Image:
     """Draw MRI, functional and fused image.
@@ -76,6 +77,7 @@ def render_contact_sheet(
         title: Headline.
         notes: Lines below the pictures.
         labels: What the three images are called.
+        attribution_rgb: (I, J, K, 3) uint8 for a fourth row that shows where the detail comes from.
         width_px: Width of a volume's sheet. Sheets of pictures are as wide as the pictures need.
 
     Returns:
@@ -85,26 +87,29 @@ def render_contact_sheet(
         UsageError: the arrays do not share one grid, or have other types.
     """
     shape = mri01.shape
-    for name, array in (("functional", functional_rgb), ("fused", fused_rgb)):
+    more = {} if attribution_rgb is None else {"Origin": attribution_rgb}
+    for name, array in (("functional", functional_rgb), ("fused", fused_rgb), *more.items()):
         if mri01.ndim != 3 or array.shape != (*shape, 3) or array.dtype != np.uint8:
             raise UsageError(
                 f"The {name} image has shape {array.shape} and type {array.dtype}, the MRI {shape}; expected "
                 "(I, J, K, 3) of uint8 on the grid of the MRI."
             )
     grid = DisplayGrid(Geometry(shape, affine))
-    levels = np.asarray(mri01)
+    images, names = (np.asarray(mri01), functional_rgb, fused_rgb, *more.values()), (*labels, *more)
+    if more:
+        notes = [*notes, "Origin of the detail: blue from the MRI, orange from the functional image, grey from both."]
     if 1 in shape:
-        return _picture_sheet(grid, (levels, functional_rgb, fused_rgb), legend, title, notes, labels)
-    return _volume_sheet(grid, (levels, functional_rgb, fused_rgb), legend, title, notes, labels, width_px)
+        return _picture_sheet(grid, images, legend, title, notes, names)
+    return _volume_sheet(grid, images, legend, title, notes, names, width_px)
 
 
 def _volume_sheet(
     grid: DisplayGrid,
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    images: tuple[NDArray[Any], ...],
     legend: Legend | None,
     title: str,
     notes: Sequence[str],
-    labels: tuple[str, str, str],
+    labels: tuple[str, ...],
     width_px: int,
 ) -> Image.Image:
     columns = _columns(grid, images[0], images[1])
@@ -126,7 +131,8 @@ def _volume_sheet(
     top = _HEADER + _COLUMN_LABEL
     notes = [*notes, *_orientation_notes(grid)]
     lines = _wrapped(notes, width_px - 2 * _MARGIN, 14)
-    height = top + 3 * row_height + 2 * _GAP + 16 + len(lines) * _NOTE_LINE + _MARGIN
+    rows = len(images) * (row_height + _GAP) - _GAP
+    height = top + rows + 16 + len(lines) * _NOTE_LINE + _MARGIN
     sheet, draw = _blank(width_px, height)
     spacing = " x ".join(f"{s:.3g}" for s in grid.geometry.spacing_mm)
     voxels = " x ".join(str(n) for n in grid.geometry.shape)
@@ -147,17 +153,17 @@ def _volume_sheet(
     if legend:
         x = cells[-1][0] + cells[-1][1] + _GAP
         _draw_legend(sheet, draw, legend, (x + 22 - _GAP, top + row_height + _GAP + 30), 2 * row_height + _GAP - 60)
-    _draw_notes(draw, lines, top + 3 * row_height + 2 * _GAP + 16)
+    _draw_notes(draw, lines, top + rows + 16)
     return sheet
 
 
 def _picture_sheet(
     grid: DisplayGrid,
-    images: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    images: tuple[NDArray[Any], ...],
     legend: Legend | None,
     title: str,
     notes: Sequence[str],
-    labels: tuple[str, str, str],
+    labels: tuple[str, ...],
 ) -> Image.Image:
     shape = grid.geometry.shape
     plane = next(p for p in Plane if shape[grid.index_axis(p.normal)[0]] == 1)
@@ -169,7 +175,7 @@ def _picture_sheet(
     has_place = not np.array_equal(grid.geometry.affine, PICTURE_AFFINE)
 
     legend_width = _LEGEND_WIDTH if legend else 0
-    content = 3 * width + 2 * _GAP + legend_width
+    content = len(images) * (width + _GAP) - _GAP + legend_width
     sheet_width = max(_LEAST_PICTURE_SHEET, content + 2 * _MARGIN)
     left = (sheet_width - content) // 2
     top = _HEADER + _COLUMN_LABEL
@@ -188,7 +194,7 @@ def _picture_sheet(
         )
         _draw_panel(sheet, draw, panel)
     if legend:
-        _draw_legend(sheet, draw, legend, (left + 3 * width + 2 * _GAP + 22, top + 30), body - 60)
+        _draw_legend(sheet, draw, legend, (left + len(images) * (width + _GAP) - _GAP + 22, top + 30), body - 60)
     _draw_notes(draw, lines, top + body + 16)
     return sheet
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from upfusion_med import __version__
 from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, FuseSettings, Volume
 from upfusion_med.inference.modality_choice import ModalityChoice
+from upfusion_med.io import SourceStudy
 
 
 def geometry_facts(volume: Volume) -> dict[str, Any]:
@@ -49,16 +51,35 @@ def build_report(
         "network": dict(backend),
         "settings": plain(asdict(settings)),
         "modality": {"value": choice.modality.value, "how": choice.reason},
-        "alignment": "resampled onto the MRI's grid, linear; not registered",
+        "alignment": plain(facts["alignment"]),
+        "bias_correction": facts["bias_correction"],
         "windows": {"mri": plain(facts["mri_window"]), "functional": plain(facts["functional_window"])},
         "colour": facts["colour"],
         "mri_brightness": facts["mri_brightness"],
         "functional_inside_field_of_view": round(facts["functional_inside_field_of_view"], 6),
         "mri": geometry_facts(mri),
         "functional": geometry_facts(functional),
+        "uids": {name: uids(study, as_they_are=settings.report_uids) for name, study in facts["uids"].items()},
         "seconds": dict(seconds),
         "warnings": warnings,
     }
+
+
+def uids(study: SourceStudy | None, *, as_they_are: bool) -> dict[str, str] | None:
+    """UIDs of a DICOM series, hashed unless asked for; None where there was no DICOM.
+
+    A hash tells whether two reports are about one series; it does not lead to it.
+    """
+    if study is None or not study.series_instance_uid:
+        return None
+    found = {
+        "study_instance": study.study_instance_uid,
+        "series_instance": study.series_instance_uid,
+        "frame_of_reference": study.frame_of_reference_uid,
+    }
+    if as_they_are:
+        return found
+    return {name: f"sha256:{hashlib.sha256(uid.encode()).hexdigest()[:16]}" for name, uid in found.items()}
 
 
 def plain(value: Any) -> Any:

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from upfusion_med.core import OutputFormat, RuntimeFailure, UsageError, Volume
+from upfusion_med.core import OutputFormat, RuntimeFailure, SliceAxis, UsageError, Volume
+from upfusion_med.inference.attribution import AttributionMap, attribution_colours
 from upfusion_med.inference.contact_sheet import Legend, render_contact_sheet
 from upfusion_med.io import (
+    FIRST_SERIES_NUMBER,
     Deidentifier,
     SourceStudy,
+    new_source_study,
+    save_cine,
+    save_colour_multiframe,
     save_colour_series,
+    save_luminance_map,
     save_picture,
+    save_picture_stack,
     save_rgb_nifti,
     save_rgb_nrrd,
     save_scalar_nifti,
     save_scalar_nrrd,
+    save_transform,
 )
 from upfusion_med.transforms.luts import Lut
 from upfusion_med.transforms.window import Window
@@ -30,20 +41,31 @@ from upfusion_med.transforms.window import Window
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_DICOM_FORMATS = (OutputFormat.DICOM, OutputFormat.DICOM_MULTIFRAME, OutputFormat.PARAMETRIC_MAP)
 DEFAULT_FORMATS = (OutputFormat.NIFTI, OutputFormat.NRRD, OutputFormat.PNG)
 
 
 def check_output(folder: Path, force: bool) -> None:
-    """Refuse a folder that holds something, before any work is done.
+    """Refuse a folder that holds something or can never be written, before any work is done.
 
     Raises:
-        UsageError: the folder is a file, or is not empty and ``force`` is not given.
+        UsageError: the folder or one above it is a file, or it is not empty and ``force`` is not given.
+        RuntimeFailure: the folder it would be made in cannot be written.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"The output {folder} is a file; expected a folder that is empty or does not exist.")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise UsageError(
             f"The output folder {folder} is not empty; choose another one, or add --force to write into it."
+        )
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise UsageError(
+            f"The output {folder} would lie in {above}, which is a file; choose another folder."
+        )
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise RuntimeFailure(
+            f"The output {folder} cannot be made: {above} cannot be written. Choose another folder."
         )
 
 
@@ -61,6 +83,9 @@ class FusionResult:
         functional_window: Display window of a scalar functional image, or None.
         mri_study: Headers of the MRI's DICOM series that DICOM output belongs to, or None.
         functional_study: Headers of the functional DICOM series, or None.
+        attribution: Where the fused detail comes from, or None: not asked for.
+        transform: (4, 4) from the MRI's space to the functional image's, RAS+ mm; None: positions were kept.
+        axis: Direction of the slices, for stacks of pictures.
     """
 
     volume: Volume
@@ -72,6 +97,9 @@ class FusionResult:
     functional_window: Window | None
     mri_study: SourceStudy | None = None
     functional_study: SourceStudy | None = None
+    attribution: AttributionMap | None = None
+    transform: NDArray[np.float64] | None = None
+    axis: SliceAxis = SliceAxis.AXIAL
 
     def contact_sheet(self) -> Image:
         """MRI, functional and fused image side by side, with the colour bar."""
@@ -90,7 +118,18 @@ class FusionResult:
             title=f"{names[0]} + {names[1]}",
             notes=[f"Network {self.report['network'].get('model', '')}. Colour: {self.report['colour']}."],
             labels=names,
+            attribution_rgb=None if self.attribution is None else self.attribution_colours(),
         )
+
+    def attribution_colours(self) -> NDArray[np.uint8]:
+        """(I, J, K, 3) overlay of the attribution on the fused luminance.
+
+        Raises:
+            UsageError: the attribution was not asked for.
+        """
+        if self.attribution is None:
+            raise UsageError("This result has no attribution; ask for it when fusing.")
+        return attribution_colours(self.attribution, np.asarray(self.luminance.array, np.float32))
 
     def save(
         self,
@@ -99,18 +138,22 @@ class FusionResult:
         *,
         force: bool = False,
         deidentify: bool = False,
+        burn_in_note: bool = False,
     ) -> list[Path]:
         """Write the result: volumes, contact sheet and report, all or nothing.
 
-        Files: ``fused_rgb.nii.gz`` / ``.nrrd`` (colour), ``fused_luminance.nii.gz`` / ``.nrrd`` (0..1),
-        ``dicom/`` (RGB Secondary Capture, one file a slice, in the study of a DICOM MRI), ``fused.png`` (pictures
-        only), ``contact_sheet.png``, ``report.json``.
+        Files: ``fused_rgb``, ``fused_luminance`` (0..1) and, where asked for, ``attribution`` (1: from the MRI) as
+        ``.nii.gz`` and ``.nrrd``; ``dicom/`` (RGB Secondary Capture, one file a slice, in the study of a DICOM MRI),
+        ``fused_multiframe.dcm``, ``luminance_map.dcm`` (Parametric Map); ``slices_png/``, ``slices_tiff/``,
+        ``cine.gif``; ``fused.png`` (pictures only); ``contact_sheet.png``; ``mri_to_functional.tfm`` where the
+        functional image was moved; ``report.json``.
 
         Args:
             folder: Made if it does not exist; must be empty unless ``force``.
             formats: Which volume formats; for a pair of pictures only PNG is written.
             force: Write into a folder that holds something; files of the same name are replaced.
             deidentify: Remove what identifies the patient from DICOM output (PS3.15 basic profile).
+            burn_in_note: Draw the notice into the pixels of DICOM colour images.
 
         Returns:
             The written files.
@@ -127,7 +170,7 @@ class FusionResult:
         except OSError as error:
             raise RuntimeFailure(f"The output folder {folder} cannot be made: {error.strerror}.") from error
         try:
-            names = self._write(beside, set(formats), deidentify)
+            names = self._write(beside, set(formats), deidentify, burn_in_note)
             folder.mkdir(exist_ok=True)
             for name in names:
                 if (folder / name).is_dir():
@@ -142,31 +185,69 @@ class FusionResult:
             shutil.rmtree(beside, ignore_errors=True)
         return [folder / name for name in names]
 
-    def _write(self, folder: Path, formats: set[OutputFormat], deidentify: bool) -> list[str]:
-        rgb, luminance = self.volume.array.astype(np.uint8), np.asarray(self.luminance.array, np.float32)
+    def _write(self, folder: Path, formats: set[OutputFormat], deidentify: bool, burn_in_note: bool) -> list[str]:
         if self.volume.is_picture:
-            save_picture(folder / "fused.png", rgb[:, :, 0])
+            save_picture(folder / "fused.png", self.volume.array.astype(np.uint8)[:, :, 0])
         else:
-            if OutputFormat.NIFTI in formats:
-                save_rgb_nifti(folder / "fused_rgb.nii.gz", rgb, self.volume.affine)
-                save_scalar_nifti(folder / "fused_luminance.nii.gz", luminance, self.volume.affine)
-            if OutputFormat.NRRD in formats:
-                save_rgb_nrrd(folder / "fused_rgb.nrrd", rgb, self.volume.affine)
-                save_scalar_nrrd(folder / "fused_luminance.nrrd", luminance, self.volume.affine)
-            if OutputFormat.DICOM in formats:
-                modality = self.report["modality"]["value"].upper()
-                save_colour_series(
-                    folder / "dicom",
-                    rgb,
-                    self.volume.affine,
-                    study=self.mri_study,
-                    functional=self.functional_study,
-                    description=f"UP-Fusion MRI + {modality}",
-                    derivation=f"MRI and {modality} fused by {self.report['network'].get('model', '')}; "
-                    f"colour: {self.report['colour']}",
-                    deidentifier=Deidentifier() if deidentify else None,
-                )
+            self._write_volumes(folder, formats)
+            self._write_stacks(folder, formats)
+            self._write_dicom(folder, formats, Deidentifier() if deidentify else None, burn_in_note)
         if OutputFormat.PNG in formats or self.volume.is_picture:
             self.contact_sheet().save(folder / "contact_sheet.png")
+        if self.transform is not None:
+            save_transform(folder / "mri_to_functional.tfm", self.transform)
         (folder / "report.json").write_text(json.dumps(self.report, indent=2) + "\n")
         return sorted(f.name for f in folder.iterdir())
+
+    def _write_volumes(self, folder: Path, formats: set[OutputFormat]) -> None:
+        scalars = {"fused_luminance": np.asarray(self.luminance.array, np.float32)}
+        if self.attribution is not None:
+            scalars["attribution"] = self.attribution.share
+        rgb, affine = self.volume.array.astype(np.uint8), self.volume.affine
+        if OutputFormat.NIFTI in formats:
+            save_rgb_nifti(folder / "fused_rgb.nii.gz", rgb, affine)
+            for name, values in scalars.items():
+                save_scalar_nifti(folder / f"{name}.nii.gz", values, affine)
+        if OutputFormat.NRRD in formats:
+            save_rgb_nrrd(folder / "fused_rgb.nrrd", rgb, affine)
+            for name, values in scalars.items():
+                save_scalar_nrrd(folder / f"{name}.nrrd", values, affine)
+
+    def _write_stacks(self, folder: Path, formats: set[OutputFormat]) -> None:
+        rgb, affine = self.volume.array.astype(np.uint8), self.volume.affine
+        if OutputFormat.PNG_STACK in formats:
+            save_picture_stack(folder / "slices_png", rgb, affine, axis=self.axis)
+        if OutputFormat.TIFF_STACK in formats:
+            save_picture_stack(folder / "slices_tiff", rgb, affine, axis=self.axis, suffix=".tif")
+        if OutputFormat.CINE in formats:
+            save_cine(folder / "cine.gif", rgb, affine, axis=self.axis)
+
+    def _write_dicom(
+        self, folder: Path, formats: set[OutputFormat], deidentifier: Deidentifier | None, burn_in_note: bool
+    ) -> None:
+        """The DICOM objects, all in one study, each in a series of its own number."""
+        kinds = [f for f in _DICOM_FORMATS if f in formats]
+        if not kinds:
+            return
+        modality = self.report["modality"]["value"].upper()
+        study = self.mri_study or new_source_study()
+        free = (n for n in count(FIRST_SERIES_NUMBER) if n not in study.series_numbers)
+        common: dict[str, Any] = {
+            "study": study,
+            "functional": self.functional_study,
+            "description": f"UP-Fusion MRI + {modality}",
+            "derivation": f"MRI and {modality} fused by {self.report['network'].get('model', '')}; "
+            f"colour: {self.report['colour']}",
+            "deidentifier": deidentifier,
+        }
+        rgb, affine = self.volume.array.astype(np.uint8), self.volume.affine
+        for kind in kinds:
+            common["series_number"] = next(free)
+            if kind is OutputFormat.DICOM:
+                save_colour_series(folder / "dicom", rgb, affine, **common, burn_in_note=burn_in_note)
+            elif kind is OutputFormat.DICOM_MULTIFRAME:
+                path = folder / "fused_multiframe.dcm"
+                save_colour_multiframe(path, rgb, affine, **common, burn_in_note=burn_in_note)
+            else:
+                luminance = np.asarray(self.luminance.array, np.float32)
+                save_luminance_map(folder / "luminance_map.dcm", luminance, affine, **common)

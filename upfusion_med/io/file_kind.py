@@ -11,6 +11,8 @@ from upfusion_med.core import InputError
 
 #: Bytes read from the start of a file; a DICOM file has its mark at 128, NIfTI-1 at 344.
 _HEAD_BYTES = 560
+#: Length of the header of NIfTI-1 and of Analyze 7.5, which both begin with this number.
+_ANALYZE_BYTES = 348
 
 
 class FileKind(str, Enum):
@@ -67,6 +69,8 @@ def read_head(path: Path) -> bytes:
     """
     try:
         if not path.exists():
+            if path.is_symlink():
+                raise InputError(f"{path} is a link that leads nowhere, or to itself; give the file itself.")
             raise InputError(f"There is no file or folder {path}; check the path.")
         if not path.is_file():
             raise InputError(f"{path} is neither a regular file nor a folder; expected an image file or a folder.")
@@ -118,6 +122,11 @@ def _is_bare_dicom(head: bytes) -> bool:
 
 def _unknown_format(path: str | os.PathLike[str], head: bytes) -> str:
     if head[:4] in (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c"):
+        if len(head) < _ANALYZE_BYTES:
+            return (
+                f"The file {path} is cut off inside its header: {len(head)} bytes of {_ANALYZE_BYTES} are there. "
+                "Copy it again from its source."
+            )
         return (
             f"The file {path} has an Analyze 7.5 header, which does not say where the voxels lie in the patient. "
             "Expected NIfTI; convert the original data to .nii.gz."

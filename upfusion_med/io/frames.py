@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import InputError, UsageError
-
-#: A frame's number from 0, the mean of all frames, or no choice.
-FrameChoice = int | Literal["mean"] | None
+from upfusion_med.core import FrameChoice, InputError, UsageError
 
 
 class FrameChoiceError(InputError):
@@ -27,34 +25,49 @@ class FrameChoiceError(InputError):
 
 
 def choose_frame(data: NDArray[Any], path: str | os.PathLike[str], frame: FrameChoice) -> NDArray[Any]:
-    """One frame, or the mean of all frames, of an array whose last axis is the frame.
+    """One frame, or the mean of all frames, of an array whose last axis is the frame; see `choose_stored_frame`."""
+    return choose_stored_frame(lambda number: data[..., number], data.shape, path, frame)
+
+
+def choose_stored_frame(
+    read: Callable[[int], NDArray[Any]], shape: Sequence[int], path: str | os.PathLike[str], frame: FrameChoice
+) -> NDArray[Any]:
+    """One frame, or the mean of all frames, read one by one.
 
     Args:
-        data: (..., T).
+        read: Gives the frame of a number from 0.
+        shape: (..., T) of the whole series.
         path: The file, for messages.
         frame: Number of the frame from 0, ``"mean"``, or None when the caller chose nothing.
 
     Returns:
-        The array without its last axis.
+        The array without its last axis; float32 for the mean.
 
     Raises:
         FrameChoiceError: there are several frames and none was chosen.
         UsageError: the number does not exist.
     """
-    count = data.shape[-1]
+    count = shape[-1]
     if frame is None:
         if count != 1:
             raise FrameChoiceError(
-                f"The file {path} is a series of {count} volumes (shape {tuple(data.shape)}); expected one volume. "
-                f"Choose one with frame=0 to {count - 1}, or frame='mean' for their average. "
-                "If its last axis holds colours, save it as RGB24.",
+                f"The file {path} is a series of {count} volumes (shape {tuple(shape)}); expected one volume. "
+                f"{how_to_choose(count)} If its last axis holds colours, save it as RGB24.",
                 count,
             )
         frame = 0
     if frame == "mean":
-        return np.asarray(data.mean(axis=-1, dtype=np.float64).astype(np.float32))
+        total = read(0).astype(np.float64)
+        for number in range(1, count):
+            total += read(number)
+        return np.asarray((total / count).astype(np.float32))
     check_frame(frame, count, path)
-    return data[..., frame]
+    return read(frame)
+
+
+def how_to_choose(count: int) -> str:
+    """What to do with a series of ``count`` frames, as a sentence."""
+    return f"Choose a frame by its number, 0 to {count - 1}, or their mean: frame=0 or frame='mean' (--frame)."
 
 
 def check_single(frame: FrameChoice, path: str | os.PathLike[str]) -> None:

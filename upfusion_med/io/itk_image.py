@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import RAS_FROM_LPS, InputError, RuntimeFailure, UsageError, Volume
+from upfusion_med.core import RAS_FROM_LPS, FrameChoice, InputError, RuntimeFailure, UsageError, Volume
 from upfusion_med.io.atomic_file import atomic_file
 from upfusion_med.io.channels import settle_channels
-from upfusion_med.io.frames import FrameChoice, check_single, choose_frame
+from upfusion_med.io.frames import check_single, choose_frame
 from upfusion_med.io.nifti import scalar_voxels
+from upfusion_med.io.stored_size import check_stored_size
 from upfusion_med.io.units import ARBITRARY_UNITS
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def read_itk_image(path: str | os.PathLike[str], frame: FrameChoice = None) -> V
     import SimpleITK as sitk
 
     header = _read_header(Path(path))
-    _check_data_file(Path(path), header)
+    data_file = _data_file(Path(path), header)
     reader = sitk.ImageFileReader()
     reader.SetFileName(os.fspath(path))
     try:
@@ -52,10 +53,14 @@ def read_itk_image(path: str | os.PathLike[str], frame: FrameChoice = None) -> V
             raise InputError(f"The file {path} has {dimension} dimensions; expected a volume of three axes.")
         if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
             raise InputError(f"The file {path} holds complex numbers; expected real values. Save its magnitude.")
+        bytes_per_voxel = max(1, sitk.Image(1, 1, reader.GetPixelID()).GetSizeOfPixelComponent()) * channels
+        check_stored_size(data_file, reader.GetSize(), bytes_per_voxel)
         image = reader.Execute()
     except RuntimeError as error:
         if isinstance(error, InputError):
             raise
+        if "allocate memory" in str(error):
+            raise RuntimeFailure(f"The volume {path} does not fit into memory; free some, or crop it first.") from error
         raise InputError(
             f"The file {path} could not be read: its header and its data do not fit together "
             f"({_reason(error)}). It is damaged or truncated, or its data file is missing; copy it again."
@@ -158,18 +163,18 @@ def _read_header(path: Path) -> bytes:
     return head[: ends.end()] if ends else head
 
 
-def _check_data_file(path: Path, header: bytes) -> None:
-    """A header may name its data file: only a file of the header's own folder is followed."""
+def _data_file(path: Path, header: bytes) -> Path:
+    """The file that holds the voxels: a header may name it, and only a file of the header's own folder is followed."""
     named = re.search(rb"(?im)^\s*(?:data ?file\s*:|elementdatafile\s*=)\s*(.+?)\s*$", header)
     if not named:
-        return
+        return path
     name = named.group(1).decode("utf-8", "replace")
     if name.split()[0].upper() in ("LOCAL", "LIST"):
         if name.split()[0].upper() == "LIST":
             raise InputError(
                 f"The header {path} names a list of data files; expected one. Save the volume as one file."
             )
-        return
+        return path
     folder = path.resolve().parent
     data_file = (folder / name).resolve()
     if folder != data_file and folder not in data_file.parents:
@@ -181,6 +186,7 @@ def _check_data_file(path: Path, header: bytes) -> None:
         raise InputError(
             f"The header {path} names the data file '{name}', which is not there; copy it beside the header."
         )
+    return data_file
 
 
 def _reason(error: RuntimeError) -> str:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from upfusion_med.core import Modality, UsageError, Volume
+from upfusion_med.core import FrameChoice, Modality, UsageError, Volume
 from upfusion_med.io.dicom import read_dicom
 from upfusion_med.io.file_kind import FileKind, describe_kind
-from upfusion_med.io.frames import FrameChoice, check_single
+from upfusion_med.io.frames import check_single
 from upfusion_med.io.units import SUV_UNITS
 
 #: What ``quantity`` may ask for: SUV by body weight, or the values as they are stored (with rescale applied).

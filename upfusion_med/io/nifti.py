@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import zlib
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import InputError, UsageError, Volume
+from upfusion_med.core import FrameChoice, InputError, RuntimeFailure, UsageError, Volume
 from upfusion_med.io.atomic_file import atomic_file
 from upfusion_med.io.channels import settle_channels
-from upfusion_med.io.frames import FrameChoice, check_single, choose_frame
+from upfusion_med.io.frames import check_single, choose_frame, choose_stored_frame
+from upfusion_med.io.nifti_header import NIFTI2_BYTES, check_header, geometry_warnings
+from upfusion_med.io.stored_size import check_stored_size
 from upfusion_med.io.units import ARBITRARY_UNITS
 
 if TYPE_CHECKING:
@@ -48,22 +51,24 @@ def read_nifti(path: str | os.PathLike[str], frame: FrameChoice = None) -> Volum
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        with _open_image(Path(path)) as image:
-            data = _read_data(image, path)
+        with _open_image(Path(path)) as image, np.errstate(over="ignore", invalid="ignore"):
+            data = _read_data(image, path, frame)
             header, affine = image.header, np.array(image.affine, dtype=np.float64)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"The file {path} is truncated or damaged: its gzip stream ends too early. Copy it again from its source."
         ) from error
-    except (ImageFileError, HeaderDataError, OSError, ValueError, OverflowError, MemoryError, KeyError) as error:
-        if isinstance(error, InputError):
+    except MemoryError as error:
+        raise RuntimeFailure(f"The volume {path} does not fit into memory; free some, or crop it first.") from error
+    except (ImageFileError, HeaderDataError, OSError, ValueError, OverflowError, KeyError) as error:
+        if isinstance(error, InputError | UsageError):
             raise
         raise InputError(
             f"The file {path} is a damaged or truncated NIfTI file: its header and its data do not fit together "
             f"({type(error).__name__}). Copy it again from its source."
         ) from error
 
-    warnings = list(_geometry_warnings(header))
+    warnings = list(geometry_warnings(header))
     unit = int(header["xyzt_units"]) & 7
     if _MILLIMETRES.get(unit, 1.0) != 1.0:
         affine[:3] *= _MILLIMETRES[unit]
@@ -141,17 +146,31 @@ def _save(path: str | os.PathLike[str], voxels: NDArray[Any], affine: NDArray[np
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Without nibabel's own log of what it mends; `check_header` says what matters."""
+    from nibabel.imageglobals import logger
+
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def _open_image(path: Path) -> Iterator[nibabel.Nifti1Image]:
     """The image of a file that is opened by its content, so that ``.nii`` that is gzip (and the reverse) reads."""
     import nibabel
     from nibabel.fileholders import FileHolder
 
-    with path.open("rb") as raw:
+    with path.open("rb") as raw, _quiet():
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         stream: Any = gzip.GzipFile(fileobj=raw) if compressed else raw
-        head = stream.read(348)
+        head = stream.read(NIFTI2_BYTES)
         stream.seek(0)
+        check_header(head, path)
         if head[344:347] == b"ni1" or head[4:7] == b"ni2":
             yield cast(nibabel.Nifti1Image, nibabel.load(path))
             return
@@ -159,20 +178,33 @@ def _open_image(path: Path) -> Iterator[nibabel.Nifti1Image]:
         yield image_class.from_file_map({"image": FileHolder(fileobj=stream)})
 
 
-def _read_data(image: nibabel.Nifti1Image, path: str | os.PathLike[str]) -> NDArray[Any]:
+def _read_data(image: nibabel.Nifti1Image, path: str | os.PathLike[str], frame: FrameChoice) -> NDArray[Any]:
+    """The voxels with the axes of the file; of a 4-D series the chosen frame, or the mean, as one frame."""
     shape = tuple(int(n) for n in image.shape)
     if not 2 <= len(shape) <= 5 or min(shape) < 1:
-        raise InputError(f"The file {path} has dimensions {shape}; expected a volume of three axes.")
+        raise InputError(
+            f"The file {path} has dimensions {shape}; expected a volume of three axes, each of one voxel or more. "
+            "Save one volume of it as NIfTI."
+        )
     dtype = image.get_data_dtype()
+    check_stored_size(path, shape, dtype.itemsize, stored=_stored_bytes(image, path))
     if np.issubdtype(dtype, np.complexfloating):
         raise InputError(f"The file {path} holds complex numbers; expected real values. Save its magnitude.")
     if dtype.names:
         voxels = np.asanyarray(image.dataobj)
         return np.stack([voxels[name] for name in dtype.names], axis=-1)
     proxy = cast(Any, image.dataobj)
+    if len(shape) == 4 and shape[3] > 1:
+        return choose_stored_frame(lambda number: np.asarray(proxy[..., number]), shape, path, frame)
     if (proxy.slope, proxy.inter) == (1.0, 0.0):
         return np.asarray(proxy.get_unscaled())
     return np.asarray(proxy, dtype=np.float32)
+
+
+def _stored_bytes(image: nibabel.Nifti1Image, path: str | os.PathLike[str]) -> int:
+    """Bytes of the file that holds the voxels: the second file of a header/data pair."""
+    name = image.file_map["image"].filename
+    return Path(path if name is None else name).stat().st_size
 
 
 def _spatial_axes(
@@ -201,19 +233,6 @@ def _spatial_axes(
         data = data[..., 0]
     if data.ndim == 4:
         return choose_frame(data, path, frame), False
-    check_single(frame, path)
+    if int(header["dim"][0]) < 4 or int(header["dim"][4]) < 2:
+        check_single(frame, path)
     return data, False
-
-
-def _geometry_warnings(header: nibabel.Nifti1Header) -> Iterator[str]:
-    qform, sform = int(header["qform_code"]), int(header["sform_code"])
-    if qform == 0 and sform == 0:
-        yield "The header says nothing about the orientation (qform and sform codes are 0); only the spacing is known."
-    elif qform > 0 and sform > 0:
-        try:
-            apart = np.abs(header.get_qform() - header.get_sform())
-        except ValueError:
-            yield "The qform of the header is damaged; the sform was used."
-            return
-        if apart[:3, 3].max() > 1.0 or apart[:3, :3].max() > 0.01 * np.abs(header.get_sform()[:3, :3]).max():
-            yield "The qform and the sform of the header disagree; the sform was used."

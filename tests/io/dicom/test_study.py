@@ -50,7 +50,7 @@ def test_ambiguous_folder_lists_its_candidates(study):
         load_volume(study)
     message = str(caught.value)
     assert "holds 3 volumes" in message
-    for text in ("s1 = ", "s2 = ", "s3 = ", "MR", "PT", "CT", "8x6x5", "--series"):
+    for text in ("s1 = ", "s2 = ", "s3 = ", "MR", "PT", "CT", "8x6x5", "--functional-series"):
         assert text in message
 
 

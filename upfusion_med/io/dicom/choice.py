@@ -49,7 +49,7 @@ def choose_stack(stacks: Sequence[Stack], study: Study, series: str | None, moda
     if len(candidates) > 1:
         raise InputError(
             f"{study.shown} holds {len(candidates)} volumes that could be meant; expected one. "
-            f"Choose one with series=KEY (--series KEY): {_listing(candidates)}"
+            f"Choose one with series=KEY (--mri-series or --functional-series KEY): {_listing(candidates)}"
         )
     chosen = candidates[0]
     if chosen.problem:

@@ -9,10 +9,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upfusion_med.core import InputError
+from upfusion_med.io.dicom.elements import Elements
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -110,14 +112,29 @@ class Header:
     """
 
     def __init__(
-        self, dataset: Dataset, path: Path, shown: str, pixel_offset: int | None = None, inside: str = ""
+        self, source: Dataset | Elements, path: Path, shown: str, pixel_offset: int | None = None, inside: str = ""
     ) -> None:
-        self.dataset = dataset
+        self._elements = source if isinstance(source, Elements) else None
+        self._dataset = None if isinstance(source, Elements) else source
         self.path = path
         self.shown = shown
         self.pixel_offset = pixel_offset
         self._inside = inside
         self._values: dict[str, Any] = {}
+
+    @property
+    def dataset(self) -> Dataset:
+        """The tags as pydicom holds them."""
+        if self._dataset is None:
+            assert self._elements is not None
+            with quiet():
+                self._dataset = self._elements.as_dataset()
+        return self._dataset
+
+    def _dataset_with(self, key: str | int) -> Dataset:
+        if self._elements is None:
+            return self.dataset
+        return self._elements.single(_tag_and_type(key)[0] if isinstance(key, str) else key)
 
     def text(self, keyword: str) -> str:
         """The value as text, several values joined by a backslash; empty when absent."""
@@ -190,6 +207,8 @@ class Header:
             element: Low byte of the element.
             vendor: Beginning of the manufacturer's name that allows the block 10 without a creator.
         """
+        if self._elements is not None and not self._elements.has_group(group):
+            return ""
         with quiet():
             try:
                 found = self.dataset.private_block(group, creator)[element].value
@@ -230,6 +249,9 @@ class Header:
         return UID(self.text("SOPClassUID") or self._meta_text("MediaStorageSOPClassUID"), validation_mode=IGNORE)
 
     def _meta_text(self, keyword: str) -> str:
+        if self._elements is not None:
+            content = self._elements.meta.get(_tag_and_type(keyword)[0], ("", b""))[1]
+            return _as_text(content)
         try:
             with quiet():
                 return _as_text(getattr(self.dataset, "file_meta", {}).get(keyword) or "")
@@ -251,9 +273,17 @@ class Header:
         return self._values[keyword]
 
     def _value_of(self, key: str | int, name: str) -> Any:
+        if self._elements is not None and isinstance(key, str):
+            try:
+                value = self._elements.plain(*_tag_and_type(key))
+            except LookupError:
+                pass  # pydicom knows more kinds
+            else:
+                return None if value == "" else value
         try:
             with quiet():
-                value: Any = self.dataset[key].value if key in self.dataset else None
+                dataset = self._dataset_with(key)
+                value = dataset[key].value if key in dataset else None
         except Exception as error:  # the parser raises what it likes on a damaged element
             raise InputError(
                 f"{tag_name(name)} in {self.shown} cannot be read ({type(error).__name__}); the header is damaged. "
@@ -262,6 +292,16 @@ class Header:
         if _is_multiple(value):
             return value if len(value) else None
         return None if isinstance(value, str | bytes) and not value else value
+
+
+@cache
+def _tag_and_type(keyword: str) -> tuple[int, str]:
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(f"{keyword} is not in the dictionary")
+    return int(tag), dictionary_VR(tag)
 
 
 _IS_QUIET: ContextVar[bool] = ContextVar("is_quiet", default=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from upfusion_med.io.dicom.plane import Plane
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+#: Implicit and Explicit VR Little Endian.
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+_PIXEL_DATA_TAG, _UNDEFINED_LENGTH = b"\xe0\x7f\x10\x00", 0xFFFFFFFF
 _PIXEL_DATA = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -62,7 +66,8 @@ def stack_values(planes: Sequence[Plane], factors: Sequence[float] | None = None
             )
         if stored.ndim == 2:
             factor = 1.0 if factors is None else factors[number]
-            values[number] = stored.astype(np.float64) * (plane.slope * factor) + plane.intercept * factor
+            scaled = np.multiply(stored, plane.slope * factor, dtype=np.float64)
+            values[number] = scaled + plane.intercept * factor
         else:
             values[number] = stored
     assert values is not None
@@ -71,6 +76,9 @@ def stack_values(planes: Sequence[Plane], factors: Sequence[float] | None = None
 
 def _decode(header: Header) -> NDArray[Any]:
     """(frames, rows, columns) stored values, or (frames, rows, columns, 3) colour levels in 0..255."""
+    plain = _plain_pixels(header)
+    if plain is not None:
+        return plain
     dataset = _pixel_dataset(header)
     with quiet():
         pixels = _decode_dataset(dataset, header)
@@ -93,6 +101,48 @@ def _decode(header: Header) -> NDArray[Any]:
             "Export it with 8-bit colour."
         )
     return frames
+
+
+def _plain_pixels(header: Header) -> NDArray[Any] | None:
+    """(frames, rows, columns) of a file whose grey pixels stand there as they are; None for every other file.
+
+    Unused high bits may hold anything (PS3.5 section 8.1.1) and are filled with the sign, as pydicom does.
+    """
+    allocated, stored = header.count("BitsAllocated"), header.count("BitsStored")
+    if (
+        header.pixel_offset is None
+        or header.transfer_syntax not in _NATIVE
+        or header.count("SamplesPerPixel") != 1
+        or not header.text("PhotometricInterpretation").startswith("MONOCHROME")
+        or (header.number("RescaleSlope") is None and header.items("ModalityLUTSequence"))
+        or allocated not in (8, 16)
+        or not stored
+        or stored > allocated
+        or header.count("HighBit") != stored - 1
+        or header.count("PixelRepresentation") not in (0, 1)
+    ):
+        return None
+    rows, columns, frames = (header.count(k) for k in ("Rows", "Columns", "NumberOfFrames"))
+    shape = (frames or 1, rows or 0, columns or 0)
+    dtype = np.dtype(("<i" if header.count("PixelRepresentation") else "<u") + str(allocated // 8))
+    needed = math.prod(shape) * dtype.itemsize
+    try:
+        with header.path.open("rb") as stream:
+            stream.seek(header.pixel_offset)
+            head = stream.read(8 if header.transfer_syntax == _NATIVE[0] else 12)
+            length = int.from_bytes(head[-4:], "little")
+            if head[:4] != _PIXEL_DATA_TAG or length == _UNDEFINED_LENGTH or length < needed or not needed:
+                return None
+            content = stream.read(needed)
+    except (OSError, MemoryError):
+        return None  # the long way says what is wrong
+    if len(content) < needed:
+        return None
+    values = np.frombuffer(content, dtype).reshape(shape)
+    if stored == allocated:
+        return values
+    unused = dtype.type(allocated - stored)
+    return np.asarray((values << unused) >> unused)
 
 
 def _pixel_dataset(header: Header) -> Dataset:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import RAS_FROM_LPS, InputError, Modality, Volume
+from upfusion_med.core import RAS_FROM_LPS, FrameChoice, InputError, Modality, Volume
 from upfusion_med.io.channels import settle_channels
 from upfusion_med.io.dicom.choice import choose_stack
 from upfusion_med.io.dicom.header import uid_digest
@@ -19,7 +19,7 @@ from upfusion_med.io.dicom.stack import Stack, find_stacks
 from upfusion_med.io.dicom.summary import stored_units
 from upfusion_med.io.dicom.suv import SuvScale, suv_scale, unusual_maximum
 from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
-from upfusion_med.io.frames import FrameChoice, FrameChoiceError, check_frame
+from upfusion_med.io.frames import FrameChoiceError, check_frame, how_to_choose
 from upfusion_med.io.units import SUV_UNITS
 
 
@@ -90,10 +90,9 @@ def _chosen_frames(stack: Stack, frame: FrameChoice, shown: str) -> tuple[tuple[
     if len(stack.frames) == 1 and frame is None:
         return stack.frames
     if frame is None:
-        last = len(stack.frames) - 1
         raise FrameChoiceError(
             f"Series {stack.key} of {shown} is a series of {len(stack.frames)} volumes by {stack.frame_name}; "
-            f"expected one volume. Choose one with frame=0 to {last} (--frame), or 'mean' for their average.",
+            f"expected one volume. {how_to_choose(len(stack.frames))}",
             len(stack.frames),
         )
     if frame == "mean":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 from upfusion_med.core import InputError
 from upfusion_med.io.dicom.archive import unpacked
+from upfusion_med.io.dicom.elements import read_elements
 from upfusion_med.io.dicom.header import KEYWORDS, PRIVATE_BLOCKS, Header, quiet
 from upfusion_med.io.file_kind import FileKind, kind_of_head, read_head
 
@@ -21,6 +23,10 @@ _DIRECTORY_SOP_CLASS = "1.2.840.10008.1.3.10"
 #: A deflated data set must not inflate beyond this.
 MAX_INFLATED = 2 * 2**30
 _META_BYTES, _CHUNK = 4096, 1 << 20
+#: Read at first, and more where the pixel data do not begin within it; a header is rarely larger.
+_FIRST_BYTES, _MORE_BYTES = 1 << 14, 1 << 22
+#: What the kind of a file is told from.
+_HEAD_BYTES = 560
 #: Preamble, mark, and the group length element of the file meta information (PS3.10 section 7.1).
 _META_BEGINS = 128 + 4 + 12
 #: Private creators are looked for in this many blocks of a group.
@@ -72,9 +78,9 @@ def _files_below(folder: Path, shown: str) -> Iterator[tuple[Path, str]]:
 
     for base, folders, names in os.walk(folder, onerror=refuse):
         folders.sort()
+        inside = os.path.relpath(base, folder)
         for name in sorted(names):
-            file = Path(base, name)
-            yield file, str(Path(shown) / file.relative_to(folder))
+            yield Path(base, name), os.path.normpath(os.path.join(shown, inside, name))
 
 
 def _study(shown: str, files: Iterable[tuple[Path, str]], is_one_file: bool) -> Study:
@@ -83,11 +89,9 @@ def _study(shown: str, files: Iterable[tuple[Path, str]], is_one_file: bool) -> 
     problems: list[str] = []
     for path, name in files:
         try:
-            if not path.is_file() or path.stat().st_size == 0:
+            header = _header_of(path, name)
+            if header is None:
                 continue
-            if kind_of_head(read_head(path)) is not FileKind.DICOM:
-                continue
-            header = read_header(path, name)
             if header.count("Rows") is None or header.count("Columns") is None:
                 others.append(_object_name(header))  # raises for a damaged image
                 continue
@@ -97,6 +101,28 @@ def _study(shown: str, files: Iterable[tuple[Path, str]], is_one_file: bool) -> 
             continue
         images.append(header)
     return Study(shown, tuple(images), tuple(sorted(set(others))), tuple(problems), is_one_file)
+
+
+def _header_of(path: Path, shown: str) -> Header | None:
+    """The tags of one file, or None where it is no DICOM file; opened once where it is a plain one."""
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size == 0:
+            return None
+        with path.open("rb") as stream:
+            content = stream.read(_FIRST_BYTES)
+            if kind_of_head(content[:_HEAD_BYTES]) is FileKind.DICOM:
+                elements = read_elements(content, about.st_size, _wanted_tags())
+                if elements is None and len(content) < about.st_size:
+                    content += stream.read(_MORE_BYTES)
+                    elements = read_elements(content, about.st_size, _wanted_tags())
+                if elements is not None:
+                    return Header(elements, path, shown, elements.pixel_offset)
+    except FileNotFoundError:
+        return None  # a link that leads nowhere
+    except OSError as error:
+        raise InputError(f"The file {shown} cannot be read ({error.strerror}); check its access rights.") from error
+    return read_header(path, shown) if kind_of_head(read_head(path)) is FileKind.DICOM else None
 
 
 def read_header(path: Path, shown: str) -> Header:
@@ -110,7 +136,7 @@ def read_header(path: Path, shown: str) -> Header:
     try:
         with quiet(), path.open("rb") as stream:
             deflated = _is_deflated(path, shown)
-            dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_wanted_tags())
+            dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(_wanted_tags()))
             pixel_offset = None if deflated else stream.tell()
     except InputError:
         raise
@@ -150,16 +176,15 @@ def _is_deflated(path: Path, shown: str) -> bool:
 
 
 @cache
-def _wanted_tags() -> Any:
+def _wanted_tags() -> frozenset[int]:
     from pydicom.datadict import tag_for_keyword
-    from pydicom.tag import Tag
 
-    tags: list[Any] = [Tag(tag) for tag in map(tag_for_keyword, KEYWORDS) if tag is not None]
+    tags = [int(tag) for tag in map(tag_for_keyword, KEYWORDS) if tag is not None]
     for group, _, elements in PRIVATE_BLOCKS:
         for block in _PRIVATE_BLOCKS:
-            tags.append(Tag(group, block))
-            tags.extend(Tag(group, (block << 8) | element) for element in elements)
-    return tags
+            tags.append((group << 16) | block)
+            tags.extend((group << 16) | (block << 8) | element for element in elements)
+    return frozenset(tags)
 
 
 def _object_name(header: Header) -> str:

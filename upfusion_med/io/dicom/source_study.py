@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from upfusion_med.core import InputError, Modality, UsageError
+from upfusion_med.core import FrameChoice, InputError, Modality, UsageError
 from upfusion_med.io.dicom.choice import choose_stack
 from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.plane import Plane
@@ -17,7 +17,7 @@ from upfusion_med.io.dicom.scan import open_study
 from upfusion_med.io.dicom.stack import Stack, find_stacks
 from upfusion_med.io.dicom.study_elements import OPTIONAL, REQUIRED, clean_elements, clean_text, raw_elements
 from upfusion_med.io.file_kind import FileKind, describe_kind
-from upfusion_med.io.frames import FrameChoice, FrameChoiceError, check_frame
+from upfusion_med.io.frames import FrameChoiceError, check_frame
 from upfusion_med.io.slice_stack import SliceStack, normal_of
 
 #: Part of a slice step by which two planes may miss each other and still count as one.

@@ -1,0 +1,204 @@
+"""A study on one grid and in display range: aligned, windowed, split into luminance and colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upfusion_med.core import FuseSettings, InputError, Modality, Progress, Volume
+from upfusion_med.inference.alignment import Alignment, align
+from upfusion_med.inference.modality_choice import ModalityChoice
+from upfusion_med.transforms import colour, luts, window
+
+FloatArray = NDArray[np.float32]
+
+#: Share of the MRI's grid inside the functional field of view below which a warning is due.
+SMALL_OVERLAP = 0.1
+#: Brightest MRI tissue where uptake is coloured. With 1, white matter of a T1 is as bright as the hot end of a colour
+#: table and no colour can be seen on it; at 0.7 hot lesions and cold regions both stand out (looked at on the demo).
+COLOURED_MRI_BRIGHTNESS = 0.7
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study on one grid and in display range, ready for a network.
+
+    Attributes:
+        mri: (I, J, K) float32 in 0..1, over its whole window.
+        brightness: Factor on ``mri`` in the fusion.
+        functional: (I, J, K) float32 display luminance in 0..1.
+        chroma: (I, J, K, 3) float32 zero-luma colour that the result gets, or None: grey.
+        uptake: (I, J, K) float32 in 0..1, the functional image over its window; None where it came in colours.
+        facts: What was done, for the report.
+        lut: The colour table of scalar uptake, or None.
+        functional_window: Display window of a scalar functional image, or None.
+        alignment: How the functional image came onto the MRI's grid.
+    """
+
+    mri: FloatArray
+    functional: FloatArray
+    chroma: FloatArray | None
+    facts: dict[str, Any]
+    lut: luts.Lut | None
+    functional_window: window.Window | None
+    alignment: Alignment
+    uptake: FloatArray | None = None
+    brightness: float = 1.0
+
+
+def prepare(
+    mri: Volume,
+    functional: Volume,
+    choice: ModalityChoice,
+    settings: FuseSettings,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Bring both images onto the MRI's grid and into display range; nothing here depends on a network.
+
+    Raises:
+        InputError: an image is constant or not finite, two kinds are mixed, or the images cannot be aligned.
+    """
+    check_pair(mri, functional)
+    aligned = align(mri, functional, settings.transform or settings.register.value, progress=progress)
+    inside = float(aligned.inside.mean())
+    warnings = [
+        f"{who}: {w}" for who, v in (("MRI", mri), ("Functional", functional)) for w in v.notes.get("warnings", ())
+    ]
+    warnings += aligned.warnings
+    if inside < SMALL_OVERLAP:
+        warnings.append(
+            f"Only {100 * inside:.1f} % of the MRI's grid lies in the functional image's field of view; check that "
+            "both belong together."
+        )
+    facts: dict[str, Any] = {
+        "alignment": dict(aligned.facts),
+        "bias_correction": False,
+        "functional_inside_field_of_view": inside,
+        "warnings": warnings,
+    }
+    grey, mri_chroma = colour.split_rgb(mri) if mri.is_rgb else (mri, None)
+    if settings.bias_correction and choice.modality is not Modality.INFRARED:
+        from upfusion_med.transforms.bias_field import correct_bias
+
+        grey = correct_bias(grey, progress=progress)
+        facts["bias_correction"] = "N4 (SimpleITK)"
+    kind = Modality.VISIBLE if choice.modality is Modality.INFRARED else Modality.MR
+    mri_window = _window(grey, kind, settings.mri_window)
+    facts["mri_window"] = mri_window
+    display_mri = window.apply_window(grey.array, mri_window)
+    if choice.modality is Modality.INFRARED:
+        return _pictures(display_mri, mri_chroma, aligned, settings, facts)
+    if aligned.functional.is_rgb:
+        luma, chroma = colour.split_rgb(aligned.functional)
+        facts |= {"functional_window": None, "colour": "colours of the functional image, kept"}
+        brightness = settings.mri_brightness or 1.0
+        luminance = np.asarray(luma.array, np.float32)
+        return Prepared(display_mri, luminance, chroma, facts, None, None, aligned, brightness=brightness)
+    return _uptake(display_mri, functional, aligned, choice.modality, settings, facts)
+
+
+def paint(luminance: FloatArray, chroma: FloatArray | None) -> NDArray[np.uint8]:
+    """(..., 3) uint8 colours of a luminance in 0..1 and its chroma; grey where there is none."""
+    if chroma is not None:
+        return colour.compose(luminance, chroma)
+    levels = np.rint(np.clip(luminance, 0, 1) * np.float32(255)).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=-1)
+
+
+def check_pair(mri: Volume, functional: Volume) -> None:
+    """Refuse images that cannot be fused, before any work is done on them.
+
+    Raises:
+        InputError: not finite, constant, in the wrong order, a picture with a volume, pictures of two sizes.
+    """
+    _check_usable(mri, "MRI")
+    _check_usable(functional, "functional image")
+    if functional.modality is Modality.MR and mri.modality not in (Modality.MR, Modality.UNKNOWN):
+        raise InputError(
+            f"The first image is {mri.modality.value.upper()} and the second is MR, by their own headers; expected the "
+            "MRI first. Swap them."
+        )
+    if mri.is_picture != functional.is_picture:
+        kinds = [("a 2-D picture" if v.is_picture else "a volume") for v in (mri, functional)]
+        raise InputError(f"The MRI is {kinds[0]} and the functional image is {kinds[1]}; give two of one kind.")
+    if mri.is_picture and mri.geometry.shape != functional.geometry.shape:
+        sizes = [f"{v.array.shape[0]}x{v.array.shape[1]}" for v in (mri, functional)]
+        raise InputError(
+            f"The pictures are {sizes[0]} and {sizes[1]} pixels (width x height); expected registered pictures of "
+            "equal size. Pictures carry no geometry, so they are not resampled."
+        )
+
+
+def _pictures(
+    visible: FloatArray, chroma: FloatArray | None, aligned: Alignment, settings: FuseSettings, facts: dict[str, Any]
+) -> Prepared:
+    """An infrared-visible pair: the visible picture gives the colours."""
+    infrared = colour.split_rgb(aligned.functional)[0] if aligned.functional.is_rgb else aligned.functional
+    scale = _window(infrared, Modality.INFRARED, settings.functional_window)
+    facts |= {
+        "functional_window": scale,
+        "colour": "colours of the visible picture" if chroma is not None else "grey",
+    }
+    # The network was trained with the visible picture first.
+    return Prepared(
+        window.apply_window(infrared.array, scale),
+        visible,
+        chroma,
+        facts,
+        None,
+        scale,
+        aligned,
+        brightness=settings.mri_brightness or 1.0,
+    )
+
+
+def _uptake(
+    display_mri: FloatArray,
+    functional: Volume,
+    aligned: Alignment,
+    modality: Modality,
+    settings: FuseSettings,
+    facts: dict[str, Any],
+) -> Prepared:
+    """Scalar uptake, shown through a colour table."""
+    # The window is that of the study, not of the part of it that the MRI's grid happens to show.
+    scale = _window(functional, modality, settings.functional_window)
+    uptake = window.apply_window(aligned.functional.array, scale)
+    uptake[~aligned.inside] = 0.0
+    lut = luts.get_lut(settings.lut or (luts.DEFAULT_LUT if modality.is_emission else "grey"))
+    if not lut.luma_is_monotone:
+        facts["warnings"].append(
+            f"The luminance of the colour table '{lut.name}' is not monotone; where it falls with rising uptake, the "
+            "displayed luminance stays level and only the hue tells uptake apart."
+        )
+    facts |= {"functional_window": scale, "colour": f"{lut.name} ({lut.source})"}
+    base = Prepared(display_mri, uptake, None, facts, lut, scale, aligned, uptake, settings.mri_brightness or 1.0)
+    if lut.name == "grey":
+        return base
+    return replace(
+        base,
+        functional=colour.lut_luminance(uptake, lut),
+        chroma=colour.lut_chroma(uptake, lut),
+        brightness=settings.mri_brightness or COLOURED_MRI_BRIGHTNESS,
+    )
+
+
+def _window(volume: Volume, modality: Modality, asked: tuple[float, float] | None) -> window.Window:
+    if asked is not None:
+        return window.Window(asked[0], asked[1], rule="as asked for", units=volume.units)
+    return window.robust_window(volume, modality)
+
+
+def _check_usable(volume: Volume, name: str) -> None:
+    bad = int(np.count_nonzero(~np.isfinite(volume.array)))
+    if bad:
+        raise InputError(
+            f"The {name} holds {bad} values that are NaN or infinite, of {volume.array.size}; expected finite values. "
+            "Replace them (for instance by 0 outside the field of view) before fusing."
+        )
+    low, high = float(volume.array.min()), float(volume.array.max())
+    if low == high:
+        raise InputError(f"The {name} is constant (every value is {low:g}); there is nothing to fuse.")
