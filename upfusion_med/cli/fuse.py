@@ -21,7 +21,7 @@ from upfusion_med.core.settings import (
     SliceAxis,
 )
 
-_ALIGNMENT, _APPEARANCE, _OUTPUT = "Alignment", "Appearance", "Output"
+_INPUT, _ALIGNMENT, _APPEARANCE, _NETWORK, _OUTPUT = "Input", "Alignment", "Appearance", "Network", "Output"
 
 
 class ModalityOption(str, Enum):
@@ -75,60 +75,92 @@ def fuse(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the result; made if it does not exist.")],
     modality: Annotated[
-        ModalityOption, typer.Option(help="What FUNCTIONAL is; auto: from DICOM, the file name or the values.")
+        ModalityOption,
+        typer.Option(help="What FUNCTIONAL is; auto: from DICOM, the file name or the values.", rich_help_panel=_INPUT),
     ] = ModalityOption.AUTO,
-    model: Annotated[str, typer.Option(help="Model name (see: upfusion info) or a .safetensors file.")] = "upfusion",
+    model: Annotated[
+        str, typer.Option(help="Model name (see: upfusion info) or a .safetensors file.", rich_help_panel=_NETWORK)
+    ] = "upfusion",
     device: Annotated[
-        Device, typer.Option(help="Where the network runs; auto takes a GPU if there is one.")
+        Device, typer.Option(help="Where the network runs; auto takes a GPU if there is one.", rich_help_panel=_NETWORK)
     ] = Device.AUTO,
     lut: Annotated[
         Optional[str],  # noqa: UP045 (typer reads it)
         typer.Option(
-            help="Colour table of scalar uptake (see: upfusion info). Default: ember for PET and SPECT, grey for CT."
+            help="Colour table of scalar uptake (see: upfusion info). Default: ember for PET and SPECT, grey for CT.",
+            rich_help_panel=_APPEARANCE,
         ),
     ] = None,
     prompt: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Named prompt (see: upfusion info) or a free text. Default: the prompt of the modality."),
+        typer.Option(
+            help="Named prompt (see: upfusion info) or a free text. Default: the prompt of the modality.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
-    axis: Annotated[SliceAxis, typer.Option(help="Direction of the slices that the network sees.")] = SliceAxis.AXIAL,
-    batch_size: Annotated[int, typer.Option(help="Slices at once; fewer need less memory.")] = 8,
+    axis: Annotated[
+        SliceAxis, typer.Option(help="Direction of the slices that the network sees.", rich_help_panel=_NETWORK)
+    ] = SliceAxis.AXIAL,
+    batch_size: Annotated[
+        int, typer.Option(help="Slices at once; fewer need less memory.", rich_help_panel=_NETWORK)
+    ] = 8,
     pooling: Annotated[
-        Pooling, typer.Option(help="Decide the network's global statistics once per volume, or for each slice.")
+        Pooling,
+        typer.Option(
+            help="Decide the network's global statistics once per volume, or for each slice.", rich_help_panel=_NETWORK
+        ),
     ] = Pooling.VOLUME,
     mri_window: Annotated[
         Optional[tuple[float, float]],  # noqa: UP045
-        typer.Option(help="Display window of the MRI, LOW HIGH in its units. Default: robust percentiles."),
+        typer.Option(
+            help="Display window of the MRI, LOW HIGH in its units. Default: robust percentiles.",
+            rich_help_panel=_APPEARANCE,
+        ),
     ] = None,
     window: Annotated[
         Optional[tuple[float, float]],  # noqa: UP045
-        typer.Option(help="Display window of the functional image, LOW HIGH, for instance 0 10 for SUV."),
+        typer.Option(
+            help="Display window of the functional image, LOW HIGH, for instance 0 10 for SUV.",
+            rich_help_panel=_APPEARANCE,
+        ),
     ] = None,
     mri_brightness: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="Level of the brightest MRI tissue, 0 to 1. Default: 0.7 under coloured uptake, else 1."),
+        typer.Option(
+            help="Level of the brightest MRI tissue, 0 to 1. Default: 0.7 under coloured uptake, else 1.",
+            rich_help_panel=_APPEARANCE,
+        ),
     ] = None,
     mri_series: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="Series of a DICOM study that is the MRI (see: upfusion inspect). Default: its one MR series."
+            help="Series of a DICOM study that is the MRI (see: upfusion inspect). Default: its one MR series.",
+            rich_help_panel=_INPUT,
         ),
     ] = None,
     functional_series: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Series that is the functional image. Default: the one PT or NM series, else the one CT."),
+        typer.Option(
+            help="Series that is the functional image. Default: the one PT or NM series, else the one CT.",
+            rich_help_panel=_INPUT,
+        ),
     ] = None,
     quantity: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="PET in DICOM: suv or raw. Default: SUV, refused where the file does not allow it."),
+        typer.Option(
+            help="PET in DICOM: suv or raw. Default: SUV, refused where the file does not allow it.",
+            rich_help_panel=_INPUT,
+        ),
     ] = None,
     frame: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Frame of a dynamic or gated functional series: a number from 0, or mean."),
+        typer.Option(
+            help="Frame of a dynamic or gated functional series: a number from 0, or mean.", rich_help_panel=_INPUT
+        ),
     ] = None,
     mri_frame: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="The same for an MRI of several volumes."),
+        typer.Option(help="The same for an MRI of several volumes.", rich_help_panel=_INPUT),
     ] = None,
     register: Annotated[
         Registering,
