@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from upfusion_med import __version__
-from upfusion_med.cli import bench, bench_network, benchmark, demo, evaluate, fuse, info, inspect, train, weights
+from upfusion_med.cli import (
+    bench,
+    bench_network,
+    benchmark,
+    demo,
+    downstream,
+    evaluate,
+    fuse,
+    info,
+    inspect,
+    train,
+    weights,
+)
 from upfusion_med.core.errors import UpFusionError
 
 EPILOG = "Exit codes: 0 done, 2 wrong call, 3 wrong input, 4 the machine failed. Not for diagnostic use."
@@ -47,6 +59,12 @@ app.command("info")(info.info)
 app.command("inspect", no_args_is_help=True)(inspect.inspect)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
 app.command("benchmark", no_args_is_help=True)(benchmark.benchmark)
+app.add_typer(
+    downstream.app,
+    name="downstream",
+    help="Score what a segmenter or detector made of fused pictures.",
+    no_args_is_help=True,
+)
 app.command("train", no_args_is_help=True)(train.train)
 bench.app.command("network")(bench_network.network)
 app.add_typer(weights.app, name="weights", help="Convert published weights, export models.", no_args_is_help=True)
