@@ -293,7 +293,7 @@ def test_every_format_is_written_and_the_attribution_with_it(study, tmp_path):
     assert names >= {"attribution.nii.gz", "attribution.nrrd", "dicom", "fused_multiframe.dcm", "luminance_map.dcm"}
     assert names >= {"slices_png", "slices_tiff", "cine.gif", "contact_sheet.png", "report.json"}
     share = load_volume(tmp_path / "out" / "attribution.nii.gz").array
-    assert 0 <= share.min() and share.max() <= 1
+    assert share.min() >= 0 and share.max() <= 1
     headers = [
         dcmread(next(path.rglob("*.dcm")) if path.is_dir() else path)
         for path in (tmp_path / "out" / name for name in ("dicom", "fused_multiframe.dcm", "luminance_map.dcm"))

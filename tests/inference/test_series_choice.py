@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.inference.maximum_backend import MaximumBackend
 from tests.io.dicom_phantom import CT, MR, PT, slices, write
-from upfusion_med.core import FuseSettings, InputError
+from upfusion_med.core import FuseSettings, InputError, Modality
 from upfusion_med.inference import fuse
-from upfusion_med.inference.series_choice import FUNCTIONAL_TYPES, MRI_TYPES, choose_series
-from upfusion_med.io import list_series
+from upfusion_med.inference.fusion import FUNCTIONAL_ROLES, MRI_ROLES
+from upfusion_med.io import list_series, load_source
 
 
 @pytest.fixture
@@ -23,20 +25,32 @@ def types_by_key(folder):
 
 
 def test_the_one_mr_and_the_one_pet_of_a_mixed_study_are_found(mixed):
-    types = types_by_key(mixed)
-    assert types[choose_series(mixed, MRI_TYPES)] == "MR"
-    assert types[choose_series(mixed, FUNCTIONAL_TYPES)] == "PT"
+    volume, study = load_source(mixed, roles=MRI_ROLES)
+    assert volume.modality is Modality.MR
+    assert study.modality == "MR"
+    assert load_source(mixed, roles=FUNCTIONAL_ROLES, quantity="raw")[0].modality is Modality.PET
+
+
+def test_the_same_holds_in_an_archive(mixed):
+    archive = shutil.make_archive(str(mixed.parent / "packed"), "zip", mixed)
+    assert load_source(archive, roles=MRI_ROLES)[0].modality is Modality.MR
 
 
 def test_two_candidates_are_not_chosen_between(mixed):
     write(mixed / "w", slices(sop=MR, series="d"))
-    assert choose_series(mixed, MRI_TYPES) is None
+    with pytest.raises(InputError, match=r"2 volumes that could be meant.*s1"):
+        load_source(mixed, roles=MRI_ROLES)
     with pytest.raises(InputError, match="s1"):
         fuse(mixed, mixed, FuseSettings(quantity="raw"), backend=MaximumBackend())
 
 
+def test_a_role_that_nothing_can_play_decides_nothing(mixed):
+    with pytest.raises(InputError, match="3 volumes that could be meant"):
+        load_source(mixed, roles=(("NM",),))
+
+
 def test_a_folder_with_one_series_needs_no_choice(mixed):
-    assert choose_series(mixed / "x", MRI_TYPES) is None
+    assert load_source(mixed / "y", roles=MRI_ROLES)[0].modality is Modality.CT
 
 
 def test_one_folder_serves_both_roles_and_a_stated_series_wins(mixed):

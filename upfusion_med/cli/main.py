@@ -81,6 +81,16 @@ def main() -> None:
         typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except MemoryError:
+        if "--debug" in sys.argv:
+            raise
+        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(
+            "There is not enough memory for these images; nothing was written. Close other programs, crop or resample "
+            "the images, or fuse fewer slices at once (--batch-size 1).",
+            err=True,
+        )
+        sys.exit(4)
     except KeyboardInterrupt:
         typer.echo("Interrupted; nothing was written.", err=True)
         sys.exit(130)

@@ -45,6 +45,21 @@ def export(
         typer.echo(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
 
 
+@app.command()
+def bundle(
+    folder: Annotated[Path, typer.Argument(help="Root of a MONAI bundle (it has configs/metadata.json).")],
+    model: Annotated[str, typer.Option(help="Model name (see: upfusion info) or a .safetensors file.")] = "upfusion",
+) -> None:
+    """Write models/model.pt of a MONAI bundle: the weights as a plain state dict."""
+    from upfusion_med.bundle import save_bundle_weights
+    from upfusion_med.core import UsageError
+
+    if not (folder / "configs" / "metadata.json").is_file():
+        raise UsageError(f"{folder} is no MONAI bundle: it has no configs/metadata.json.")
+    file = save_bundle_weights(folder / "models" / "model.pt", model)
+    typer.echo(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
+
+
 def show(report: ConversionReport) -> None:
     """Print a report as a table of two columns."""
     from rich.console import Console

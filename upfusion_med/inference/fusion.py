@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,21 @@ from upfusion_med.core import (
 )
 from upfusion_med.inference import blending, engine
 from upfusion_med.inference.attribution import attribution
-from upfusion_med.inference.backends.base import Backend
+from upfusion_med.inference.backends.base import Backend, FloatArray
 from upfusion_med.inference.backends.choice import backend_for
-from upfusion_med.inference.modality_choice import choose_modality
-from upfusion_med.inference.preparation import paint, prepare
+from upfusion_med.inference.clock import Clock
+from upfusion_med.inference.modality_choice import ModalityChoice, choose_modality
+from upfusion_med.inference.preparation import Prepared, paint, prepare
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
-from upfusion_med.inference.series_choice import FUNCTIONAL_TYPES, MRI_TYPES, choose_series
 from upfusion_med.inference.slice_consistency import SIGMA_MM
-from upfusion_med.io import SourceStudy, load_volume, read_source_study
+from upfusion_med.io import SourceStudy, load_source
 
 Source = Volume | str | os.PathLike[str]
+
+#: DICOM modalities by role, the likelier group first.
+MRI_ROLES = (("MR",),)
+FUNCTIONAL_ROLES = (("PT", "NM"), ("CT",))
 
 
 def fuse(
@@ -64,72 +67,136 @@ def fuse(
     """
     settings = settings or FuseSettings()
     progress = progress or SilentProgress()
-    clock = _Clock()
+    clock = Clock()
+    study = read_study(mri, functional, settings, progress=progress, clock=clock)
+    if settings.blend is Blend.ALPHA:
+        return finish(study, None, {"model": f"none: alpha blending, {settings.alpha:g} functional"}, clock=clock)
+    with clock("model"):
+        if backend is None:
+            backend = backend_for(settings, study.choice.modality)
+    with clock("network"):
+        luminance = run_network(study, backend, progress=progress)
+    return finish(study, luminance, backend.describe(), clock=clock)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was read and prepared, with the settings it is fused under.
+
+    Attributes:
+        mri: As read.
+        functional: As read.
+        choice: What kind of functional image it is.
+        prepared: Both on the MRI's grid, in display range.
+        settings: What the user chose.
+        mri_study: Headers of the MRI's DICOM series, or None.
+        functional_study: Headers of the functional DICOM series, or None.
+    """
+
+    mri: Volume
+    functional: Volume
+    choice: ModalityChoice
+    prepared: Prepared
+    settings: FuseSettings
+    mri_study: SourceStudy | None = None
+    functional_study: SourceStudy | None = None
+
+    @property
+    def axis(self) -> int:
+        """Array axis along which the slices are stacked."""
+        return 2 if self.mri.is_picture else engine.slice_axis(self.mri.geometry, self.settings.axis)
+
+    @property
+    def display_mri(self) -> FloatArray:
+        """(I, J, K) float32 in 0..1: the MRI as bright as the fusion shows it."""
+        return self.prepared.mri * np.float32(self.prepared.brightness)
+
+    @property
+    def sigma_slices(self) -> float:
+        """How many slices blending decisions agree over."""
+        return 0.0 if self.mri.is_picture else SIGMA_MM / self.mri.geometry.spacing_mm[self.axis]
+
+
+def read_study(
+    mri: Source,
+    functional: Source,
+    settings: FuseSettings,
+    *,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> Study:
+    """The first half of `fuse`: read both images and prepare them; no network is needed."""
+    progress, clock = progress or SilentProgress(), clock or Clock()
     progress.stage("reading", 2)
     with clock("read"):
-        first = _load(mri, "MRI", settings.mri_series, MRI_TYPES, frame=settings.mri_frame)
+        first, mri_study = _load(mri, "MRI", settings.mri_series, MRI_ROLES, frame=settings.mri_frame)
         progress.advance()
-        second = _load(
+        second, functional_study = _load(
             functional,
             "functional image",
             settings.functional_series,
-            FUNCTIONAL_TYPES,
+            FUNCTIONAL_ROLES,
             settings.quantity,
             settings.functional_frame,
         )
         progress.advance()
-    with clock("headers"):
-        mri_study = _study(mri, settings.mri_series, MRI_TYPES, settings.mri_frame)
-        functional_study = _study(functional, settings.functional_series, FUNCTIONAL_TYPES, settings.functional_frame)
     choice = choose_modality(settings.modality, second, _path(functional))
     with clock("prepare"):
         prepared = prepare(first, second, choice, settings, progress)
-    axis = engine.slice_axis(first.geometry, settings.axis) if not first.is_picture else 2
-    if settings.blend is Blend.ALPHA:
-        with clock("network"):
+    return Study(first, second, choice, prepared, settings, mri_study, functional_study)
+
+
+def run_network(study: Study, backend: Backend, *, progress: Progress | None = None) -> FloatArray:
+    """(I, J, K) fused luminance in 0..1 of a study."""
+    return engine.run(
+        backend,
+        study.prepared.functional,
+        study.display_mri,
+        study.axis,
+        batch_size=study.settings.batch_size,
+        pooling=study.settings.pooling,
+        sigma_slices=study.sigma_slices,
+        progress=progress,
+    )
+
+
+def finish(
+    study: Study, luminance: FloatArray | None, network: Mapping[str, Any], *, clock: Clock | None = None
+) -> FusionResult:
+    """The last step of `fuse`: colours, attribution and report.
+
+    Args:
+        study: As read.
+        luminance: (I, J, K) of the network in 0..1; None: alpha blending.
+        network: Facts about the network for the report.
+        clock: Holds the seconds of the steps so far.
+    """
+    clock, prepared, settings = clock or Clock(), study.prepared, study.settings
+    with clock("colour"):
+        if luminance is None:
             luminance, rgb = blending.alpha(prepared, settings.alpha, settings.opacity)
-        network: Mapping[str, Any] = {"model": f"none: alpha blending, {settings.alpha:g} functional"}
-    else:
-        with clock("model"):
-            if backend is None:
-                backend = backend_for(settings, choice.modality)
-        with clock("network"):
-            luminance = engine.run(
-                backend,
-                prepared.functional,
-                prepared.mri * np.float32(prepared.brightness),
-                axis,
-                batch_size=settings.batch_size,
-                pooling=settings.pooling,
-                sigma_slices=0.0 if first.is_picture else SIGMA_MM / first.geometry.spacing_mm[axis],
-                progress=progress,
-            )
-        with clock("colour"):
+        else:
             luminance, rgb = blending.neural(prepared, luminance, settings.opacity)
-        network = backend.describe()
     attributed = None
-    if settings.attribution and not first.is_picture:
+    if settings.attribution and not study.mri.is_picture:
         with clock("attribution"):
-            attributed = attribution(
-                luminance, prepared.mri * np.float32(prepared.brightness), prepared.functional, axis=axis
-            )
+            attributed = attribution(luminance, study.display_mri, prepared.functional, axis=study.axis)
     facts = {
         **prepared.facts,
         "mri_brightness": prepared.brightness,
-        "uids": {"mri": mri_study, "functional": functional_study},
+        "uids": {"mri": study.mri_study, "functional": study.functional_study},
     }
-    report = build_report(settings, choice, facts, network, first, second, clock.seconds)
-    template = replace(first, units="fused luminance", modality=Modality.UNKNOWN, notes={})
+    template = replace(study.mri, units="fused luminance", modality=Modality.UNKNOWN, notes={})
     return FusionResult(
         volume=template.with_array(rgb, units=RGB_LEVELS),
         luminance=template.with_array(luminance),
-        report=report,
+        report=build_report(settings, study.choice, facts, network, study.mri, study.functional, clock.seconds),
         mri=template.with_array(prepared.mri, units="display luminance"),
         functional=template.with_array(paint(prepared.functional, prepared.chroma), units=RGB_LEVELS),
         lut=prepared.lut,
         functional_window=prepared.functional_window,
-        mri_study=mri_study,
-        functional_study=functional_study,
+        mri_study=study.mri_study,
+        functional_study=study.functional_study,
         attribution=attributed,
         transform=prepared.alignment.matrix,
         axis=settings.axis,
@@ -144,42 +211,13 @@ def _load(
     source: Source,
     name: str,
     series: str | None,
-    types: tuple[tuple[str, ...], ...],
+    roles: tuple[tuple[str, ...], ...],
     quantity: str | None = None,
     frame: FrameChoice = None,
-) -> Volume:
+) -> tuple[Volume, SourceStudy | None]:
     if isinstance(source, Volume):
-        return source
+        return source, None
     try:
-        return load_volume(source, series=series or choose_series(Path(source), types), quantity=quantity, frame=frame)
+        return load_source(source, series=series, roles=roles, quantity=quantity, frame=frame)
     except InputError as error:
         raise InputError(f"The {name} cannot be used. {error}") from error
-
-
-def _study(
-    source: Source, series: str | None, types: tuple[tuple[str, ...], ...], frame: FrameChoice
-) -> SourceStudy | None:
-    if isinstance(source, Volume):
-        return None
-    return read_source_study(source, series=series or choose_series(Path(source), types), frame=frame)
-
-
-class _Clock:
-    """Seconds spent in each named part."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def __call__(self, part: str) -> _Span:
-        return _Span(lambda seconds: self.seconds.__setitem__(part, round(seconds, 3)))
-
-
-class _Span:
-    def __init__(self, done: Callable[[float], None]) -> None:
-        self._done = done
-
-    def __enter__(self) -> None:
-        self._begin = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._done(time.perf_counter() - self._begin)

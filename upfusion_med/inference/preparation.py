@@ -61,7 +61,7 @@ def prepare(
     Raises:
         InputError: an image is constant or not finite, two kinds are mixed, or the images cannot be aligned.
     """
-    check_pair(mri, functional)
+    check_pair(mri, functional, named=settings.modality is not None)
     aligned = align(mri, functional, settings.transform or settings.register.value, progress=progress)
     inside = float(aligned.inside.mean())
     warnings = [
@@ -108,11 +108,17 @@ def paint(luminance: FloatArray, chroma: FloatArray | None) -> NDArray[np.uint8]
     return np.repeat(levels[..., None], 3, axis=-1)
 
 
-def check_pair(mri: Volume, functional: Volume) -> None:
+def check_pair(mri: Volume, functional: Volume, *, named: bool = False) -> None:
     """Refuse images that cannot be fused, before any work is done on them.
 
+    Args:
+        mri: The first image.
+        functional: The second image.
+        named: The caller said what kind the second image is, whatever its header says.
+
     Raises:
-        InputError: not finite, constant, in the wrong order, a picture with a volume, pictures of two sizes.
+        InputError: not finite, constant, in the wrong order, no functional image, a picture with a volume, pictures of
+            two sizes.
     """
     _check_usable(mri, "MRI")
     _check_usable(functional, "functional image")
@@ -120,6 +126,16 @@ def check_pair(mri: Volume, functional: Volume) -> None:
         raise InputError(
             f"The first image is {mri.modality.value.upper()} and the second is MR, by their own headers; expected the "
             "MRI first. Swap them."
+        )
+    if mri.modality.is_emission:
+        raise InputError(
+            f"The first image is {mri.modality.value.upper()}, by its own header; expected an MRI (or another image of "
+            "structure). Give the MRI first."
+        )
+    if functional.modality is Modality.MR and not named:
+        raise InputError(
+            "Both images are MR, by their own headers; expected PET, SPECT or CT as the second. Choose its series, or "
+            "say with --modality how it is to be shown."
         )
     if mri.is_picture != functional.is_picture:
         kinds = [("a 2-D picture" if v.is_picture else "a volume") for v in (mri, functional)]

@@ -18,7 +18,7 @@ from upfusion_med.io.dicom.fused_header import FIRST_SERIES_NUMBER
 from upfusion_med.io.file_kind import FileKind, describe_kind
 from upfusion_med.io.frames import FrameChoiceError
 from upfusion_med.io.itk_image import save_rgb_nrrd, save_scalar_nrrd
-from upfusion_med.io.loading import load_volume
+from upfusion_med.io.loading import load_source, load_volume
 from upfusion_med.io.nifti import save_rgb_nifti, save_scalar_nifti
 from upfusion_med.io.picture import save_picture
 from upfusion_med.io.picture_stack import save_cine, save_picture_stack
@@ -42,6 +42,7 @@ __all__ = [
     "describe_kind",
     "describe_study",
     "list_series",
+    "load_source",
     "load_volume",
     "new_source_study",
     "read_source_study",

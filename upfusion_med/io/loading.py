@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from upfusion_med.core import FrameChoice, Modality, UsageError, Volume
-from upfusion_med.io.dicom import read_dicom
+from upfusion_med.io.dicom import SourceStudy, load_dicom_source, read_dicom
 from upfusion_med.io.file_kind import FileKind, describe_kind
 from upfusion_med.io.frames import check_single
 from upfusion_med.io.units import SUV_UNITS
@@ -55,8 +55,7 @@ def load_volume(
         ...     load_volume(file, modality="mr").geometry.spacing_mm
         (2.0, 2.0, 3.0)
     """
-    if quantity is not None and quantity not in QUANTITIES:
-        raise UsageError(f"The quantity '{quantity}' is unknown; expected one of {', '.join(QUANTITIES)}.")
+    _check_quantity(quantity)
     stated = _stated_modality(modality)
     kind = describe_kind(path)
     if kind is FileKind.DICOM:
@@ -68,6 +67,42 @@ def load_volume(
     if quantity == "suv" and not volume.is_rgb:
         volume = replace(volume, units=SUV_UNITS, notes=_with_note(volume, "suv", {"rule": "stated by the caller"}))
     return volume if stated is None else replace(volume, modality=stated)
+
+
+def load_source(
+    path: str | os.PathLike[str],
+    *,
+    series: str | None = None,
+    roles: Sequence[Sequence[str]] = (),
+    quantity: str | None = None,
+    frame: FrameChoice = None,
+) -> tuple[Volume, SourceStudy | None]:
+    """Load an image as `load_volume`, with what DICOM output needs to know about its series.
+
+    Args:
+        path: File or folder.
+        series: As `load_volume`.
+        roles: DICOM only, where several volumes could be meant: groups of modalities, such as
+            ``(("PT", "NM"), ("CT",))``; the one volume of the first group of which there is anything is taken.
+        quantity: As `load_volume`.
+        frame: As `load_volume`.
+
+    Returns:
+        The volume, and the study that it belongs to; None where the file is no DICOM.
+
+    Raises:
+        InputError: as `load_volume`.
+        UsageError: as `load_volume`.
+    """
+    _check_quantity(quantity)
+    if describe_kind(path) is FileKind.DICOM:
+        return load_dicom_source(path, series=series, roles=roles, quantity=quantity, frame=frame)
+    return load_volume(path, series=series, quantity=quantity, frame=frame), None
+
+
+def _check_quantity(quantity: str | None) -> None:
+    if quantity is not None and quantity not in QUANTITIES:
+        raise UsageError(f"The quantity '{quantity}' is unknown; expected one of {', '.join(QUANTITIES)}.")
 
 
 def _read_file(path: str | os.PathLike[str], kind: FileKind, frame: FrameChoice) -> Volume:

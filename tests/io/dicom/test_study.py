@@ -138,7 +138,7 @@ def dynamic(tmp_path, keyword, values):
 )
 def test_time_series_asks_for_a_frame_and_sorts_them(tmp_path, keyword, values, name):
     folder = dynamic(tmp_path, keyword, values)
-    with pytest.raises(InputError, match=f"series of 3 volumes by {name}.*frame=0 to 2"):
+    with pytest.raises(InputError, match=f"series of 3 volumes by {name}.*0 to 2.*frame=0"):
         load_volume(folder)
     assert phantom.place_error(load_volume(folder, frame=0)) < 0.06
     first = load_volume(folder, frame=0).array

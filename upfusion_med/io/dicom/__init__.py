@@ -4,6 +4,7 @@ from upfusion_med.io.dicom.deidentify import Deidentifier
 from upfusion_med.io.dicom.parametric_map import save_luminance_map
 from upfusion_med.io.dicom.reading import read_dicom
 from upfusion_med.io.dicom.secondary_capture import save_colour_multiframe, save_colour_series
+from upfusion_med.io.dicom.source import load_dicom_source
 from upfusion_med.io.dicom.source_study import SourceStudy, new_source_study, read_source_study
 from upfusion_med.io.dicom.summary import SeriesSummary, StudySummary, describe_study, list_series
 
@@ -14,6 +15,7 @@ __all__ = [
     "StudySummary",
     "describe_study",
     "list_series",
+    "load_dicom_source",
     "new_source_study",
     "read_dicom",
     "read_source_study",

@@ -14,7 +14,13 @@ from upfusion_med.io.dicom.summary import SeriesSummary, series_number, summary_
 _LISTED = 12
 
 
-def choose_stack(stacks: Sequence[Stack], study: Study, series: str | None, modality: Modality | None) -> Stack:
+#: Groups of DICOM modalities that can play a role, the likelier group first, such as ``(("PT", "NM"), ("CT",))``.
+Roles = Sequence[Sequence[str]]
+
+
+def choose_stack(
+    stacks: Sequence[Stack], study: Study, series: str | None, modality: Modality | None, roles: Roles = ()
+) -> Stack:
     """The one volume that was meant.
 
     Args:
@@ -22,6 +28,7 @@ def choose_stack(stacks: Sequence[Stack], study: Study, series: str | None, moda
         study: Where they were found.
         series: Key, series number, UID or its digest, or a part of the description; None when nothing was chosen.
         modality: A stated modality narrows the candidates when nothing was chosen.
+        roles: So do the modalities that can play a role: the first group of which there is anything decides.
 
     Raises:
         InputError: a file of the study is damaged, there are several patients or several candidates, or the one
@@ -46,6 +53,8 @@ def choose_stack(stacks: Sequence[Stack], study: Study, series: str | None, moda
         candidates = pictures or candidates
         if modality is not None and len(candidates) > 1:
             candidates = [stack for stack in candidates if stack.series.modality is modality] or candidates
+        if len(candidates) > 1:
+            candidates = _in_role(candidates, roles) or candidates
     if len(candidates) > 1:
         raise InputError(
             f"{study.shown} holds {len(candidates)} volumes that could be meant; expected one. "
@@ -55,6 +64,15 @@ def choose_stack(stacks: Sequence[Stack], study: Study, series: str | None, moda
     if chosen.problem:
         raise InputError(chosen.problem)
     return chosen
+
+
+def _in_role(candidates: Sequence[Stack], roles: Roles) -> list[Stack]:
+    """The volumes of the first group of modalities of which there are any."""
+    for group in roles:
+        found = [s for s in candidates if not s.problem and s.series.first.text("Modality").upper() in group]
+        if found:
+            return found
+    return []
 
 
 def _matching(stacks: Sequence[Stack], series: str) -> list[Stack]:

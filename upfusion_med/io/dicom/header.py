@@ -274,6 +274,7 @@ class Header:
 
     def _value_of(self, key: str | int, name: str) -> Any:
         if self._elements is not None and isinstance(key, str):
+            value: Any
             try:
                 value = self._elements.plain(*_tag_and_type(key))
             except LookupError:

@@ -50,9 +50,14 @@ def read_dicom(
     """
     with open_study(path) as study:
         stack = choose_stack(find_stacks(study.images, study.shown), study, series, modality)
-        chosen = _chosen_frames(stack, frame, study.shown)
-        scale = _suv(stack, quantity, study.shown)
-        arrays = [_values(planes, stack, scale) for planes in chosen]
+        return stack_volume(stack, study.shown, quantity, frame)
+
+
+def stack_volume(stack: Stack, shown: str, quantity: str | None, frame: FrameChoice) -> Volume:
+    """The volume of a stack that was chosen; see `read_dicom`."""
+    chosen = _chosen_frames(stack, frame, shown)
+    scale = _suv(stack, quantity, shown)
+    arrays = [_values(planes, stack, scale) for planes in chosen]
     array = arrays[0]
     if len(arrays) > 1:
         array = np.asarray(np.mean(np.stack(arrays), axis=0, dtype=np.float64), dtype=np.float32)

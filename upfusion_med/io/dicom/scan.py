@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from upfusion_med.core import InputError
 from upfusion_med.io.dicom.archive import unpacked
@@ -80,7 +79,7 @@ def _files_below(folder: Path, shown: str) -> Iterator[tuple[Path, str]]:
         folders.sort()
         inside = os.path.relpath(base, folder)
         for name in sorted(names):
-            yield Path(base, name), os.path.normpath(os.path.join(shown, inside, name))
+            yield Path(base, name), str(Path(shown, inside, name))
 
 
 def _study(shown: str, files: Iterable[tuple[Path, str]], is_one_file: bool) -> Study:

@@ -13,7 +13,7 @@ from upfusion_med.core import FrameChoice, InputError, Modality, UsageError
 from upfusion_med.io.dicom.choice import choose_stack
 from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.plane import Plane
-from upfusion_med.io.dicom.scan import open_study
+from upfusion_med.io.dicom.scan import Study, open_study
 from upfusion_med.io.dicom.stack import Stack, find_stacks
 from upfusion_med.io.dicom.study_elements import OPTIONAL, REQUIRED, clean_elements, clean_text, raw_elements
 from upfusion_med.io.file_kind import FileKind, describe_kind
@@ -130,23 +130,28 @@ def read_source_study(
         stack = choose_stack(
             find_stacks(study.images, study.shown), study, series, None if modality is None else Modality(modality)
         )
-        if stack.geometry is None:
-            raise InputError(stack.problem)
-        first = stack.frames[0][0].header
-        raw = raw_elements(first.path, "StudyInstanceUID", "SliceThickness", *_LOSSY)
-        return SourceStudy(
-            study_instance_uid=_uid_or_new(str(raw.get("StudyInstanceUID", ""))),
-            frame_of_reference_uid=_uid_or_new(first.text("FrameOfReferenceUID")),
-            series_instance_uid=_uid_or_new(first.text("SeriesInstanceUID")),
-            modality=clean_text("Modality", first.text("Modality")),
-            elements=clean_elements(raw),
-            slices=_references(stack, frame, study.shown),
-            orientation=stack.frames[0][0].orientation,
-            step_mm=float(np.linalg.norm(stack.geometry.affine_lps[:3, 2])),
-            thickness_mm=_thickness(raw.get("SliceThickness"), first),
-            series_numbers=frozenset(n for n in map(_series_number, study.images) if n is not None),
-            lossy=_lossy(raw),
-        )
+        return source_study_of(stack, study, frame)
+
+
+def source_study_of(stack: Stack, study: Study, frame: FrameChoice) -> SourceStudy:
+    """The facts about a stack that was chosen; see `read_source_study`."""
+    if stack.geometry is None:
+        raise InputError(stack.problem)
+    first = stack.frames[0][0].header
+    raw = raw_elements(first.path, "StudyInstanceUID", "SliceThickness", *_LOSSY)
+    return SourceStudy(
+        study_instance_uid=_uid_or_new(str(raw.get("StudyInstanceUID", ""))),
+        frame_of_reference_uid=_uid_or_new(first.text("FrameOfReferenceUID")),
+        series_instance_uid=_uid_or_new(first.text("SeriesInstanceUID")),
+        modality=clean_text("Modality", first.text("Modality")),
+        elements=clean_elements(raw),
+        slices=_references(stack, frame, study.shown),
+        orientation=stack.frames[0][0].orientation,
+        step_mm=float(np.linalg.norm(stack.geometry.affine_lps[:3, 2])),
+        thickness_mm=_thickness(raw.get("SliceThickness"), first),
+        series_numbers=frozenset(n for n in map(_series_number, study.images) if n is not None),
+        lossy=_lossy(raw),
+    )
 
 
 def new_source_study(elements: Mapping[str, str] | None = None) -> SourceStudy:

@@ -1,0 +1,124 @@
+"""MONAI's contract of an inferer around the slice engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import Inferer
+from torch import Tensor
+
+from upfusion_med.bundle.network import PairNetwork
+from upfusion_med.core import InputError, Modality, Pooling, RuntimeFailure
+from upfusion_med.inference import engine
+from upfusion_med.inference.backends.base import Context, FloatArray
+from upfusion_med.inference.slice_consistency import SIGMA_MM
+from upfusion_med.networks.scope import RecordingScope, Scope, SliceScope, VolumeScope
+
+
+class NetworkBackend:
+    """A `PairNetwork` behind the door that the slice engine knows (`inference.backends.base.Backend`)."""
+
+    def __init__(self, network: PairNetwork, prompt: str) -> None:
+        self.network, self.prompt = network, prompt
+        self.code = network.code(prompt)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Model, prompt, device and torch version."""
+        return {
+            "backend": "torch, MONAI bundle",
+            "model": self.network.model,
+            "prompt": self.prompt,
+            "device": str(self.code.device),
+            "torch": torch.__version__,
+        }
+
+    def decide(self, functional: FloatArray, mri: FloatArray) -> Context:
+        """See ``Backend.decide``."""
+        scope = RecordingScope()
+        self._run(functional, mri, scope)
+        return VolumeScope(scope.statistics)
+
+    def fuse(self, functional: FloatArray, mri: FloatArray, context: Context | None) -> FloatArray:
+        """See ``Backend.fuse``."""
+        return self._run(functional, mri, context if context is not None else SliceScope())
+
+    def _run(self, functional: FloatArray, mri: FloatArray, scope: Scope) -> FloatArray:
+        try:
+            with torch.inference_mode():
+                image = torch.from_numpy(np.stack([functional, mri], axis=1)).to(self.code.device)
+                fused = self.network.fuse(image, self.code, scope).clamp(0, 1)
+                return np.asarray(fused[:, 0].float().cpu().numpy())
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise RuntimeFailure(
+                f"Out of memory on {self.code.device} with {len(functional)} slices of {functional.shape[1:]} at once; "
+                "use a smaller batch size, or the CPU."
+            ) from error
+
+
+class StudyInferer(Inferer):
+    """Fuses a volume slice by slice, with the network's global decisions made once for the volume.
+
+    Args:
+        batch_size: Slices at once.
+        axis: Spatial axis of the input along which slices are stacked.
+        slice_spacing_mm: Distance of the slices, over which blending decisions agree; 0: each slice decides alone.
+        prompt: Named prompt; None: that of the network.
+        whole_volume: Make global decisions once per volume; otherwise slice by slice.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 8,
+        axis: int = 2,
+        slice_spacing_mm: float = 0.0,
+        prompt: str | None = None,
+        whole_volume: bool = True,
+    ) -> None:
+        self.batch_size, self.axis, self.slice_spacing_mm = batch_size, axis, slice_spacing_mm
+        self.prompt, self.whole_volume = prompt, whole_volume
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Tensor], *_: Any, facts: Mapping[str, Any] | None = None, **__: Any
+    ) -> Tensor:
+        """Fuse volumes or slices.
+
+        Args:
+            inputs: (B, 2, X, Y, Z) volumes or (B, 2, H, W) slices in 0..1.
+            network: A `PairNetwork`, or one wrapped for several devices.
+            facts: ``axis``, ``slice_spacing_mm`` and ``modality`` of this study, in place of the arguments above.
+
+        Returns:
+            (B, 1, X, Y, Z) or (B, 1, H, W) fused luminance in 0..1.
+
+        Raises:
+            InputError: another shape, or another network.
+        """
+        pair = getattr(network, "module", network)
+        if not isinstance(pair, PairNetwork):
+            raise InputError(f"The network is a {type(pair).__name__}; expected upfusion_med.bundle.PairNetwork.")
+        if inputs.ndim not in (4, 5) or inputs.shape[1] != 2:
+            raise InputError(f"The input has shape {tuple(inputs.shape)}; expected (B, 2, X, Y, Z) or (B, 2, H, W).")
+        facts = facts or {}
+        modality = facts.get("modality")
+        prompt = self.prompt or (pair.prompt if modality is None else pair.prompt_for(Modality(modality)))
+        spacing = facts.get("slice_spacing_mm", self.slice_spacing_mm)
+        volumes = inputs[..., None] if inputs.ndim == 4 else inputs
+        arrays = np.asarray(torch.as_tensor(volumes).detach().cpu().float().numpy())
+        backend = NetworkBackend(pair, prompt)
+        fused = [
+            engine.run(
+                backend,
+                volume[0],
+                volume[1],
+                facts.get("axis", self.axis),
+                batch_size=self.batch_size,
+                pooling=Pooling.VOLUME if self.whole_volume else Pooling.SLICE,
+                sigma_slices=SIGMA_MM / spacing if spacing else 0.0,
+            )
+            for volume in arrays
+        ]
+        result = torch.from_numpy(np.stack(fused)[:, None]).to(inputs.device)
+        return result[..., 0] if inputs.ndim == 4 else result
