@@ -35,7 +35,7 @@ def test_a_known_field_is_divided_out_and_air_stays_zero(shaded):
 
 def test_what_cannot_be_corrected_is_refused(shaded):
     mri, _, _ = shaded
-    with pytest.raises(InputError, match="negative|values down to"):
+    with pytest.raises(InputError, match="values down to"):
         correct_bias(Volume(mri.array - 5, mri.affine))
     with pytest.raises(InputError, match="at least 8"):
         correct_bias(Volume(mri.array[:, :, :3], mri.affine))
