@@ -25,7 +25,7 @@ Data = Mapping[Hashable, Any]
 
 def _with_meta(array: Tensor, like: Tensor) -> Tensor:
     """``array`` with the affine and metadata of ``like`` where it has them."""
-    return MetaTensor(array, meta=dict(like.meta), affine=like.affine) if isinstance(like, MetaTensor) else array
+    return MetaTensor(array, meta=dict(like.meta)) if isinstance(like, MetaTensor) else array
 
 
 class LoadSUV(Transform):
@@ -45,7 +45,7 @@ class LoadSUV(Transform):
         Raises:
             InputError: unreadable, or SUV was required and cannot be known (the message says why).
         """
-        volume = load_volume(path, quantity="suv" if self.require_suv else None)
+        volume = load_volume(path)
         if self.require_suv and volume.units != SUV_UNITS:
             raise InputError(
                 f"{path} holds {volume.units}, not SUV; expected a PET in DICOM with dose and weight, or stored SUV. "
