@@ -73,7 +73,7 @@ class StudyEvaluator(SupervisedEvaluator):
             **kwargs,
         )
 
-    def run(self, *args: Any, **kwargs: Any) -> None:
+    def run(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Fuse all studies."""
         self.rows = []
         if self.skipped:

@@ -175,6 +175,8 @@ def _data_file(path: Path, header: bytes) -> Path:
                 f"The header {path} names a list of data files; expected one. Save the volume as one file."
             )
         return path
+    if not name.isprintable():
+        raise InputError(f"The header {path} names a data file with control characters; the header is damaged.")
     folder = path.resolve().parent
     data_file = (folder / name).resolve()
     if folder != data_file and folder not in data_file.parents:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from upfusion_med.core import InputError
 from upfusion_med.io.dicom.geometry import SAME_PLACE_MM
 from upfusion_med.io.dicom.header import uid_digest
 from upfusion_med.io.dicom.plane import Plane
@@ -16,12 +17,18 @@ from upfusion_med.io.dicom.plane import Plane
 _SAME_DIRECTION = 1e-4
 #: Relative difference up to which two numbers (echo time, b-value) count as equal.
 _SAME_NUMBER = 1e-2
+#: A series that falls into more volumes than this is none that can be listed or chosen from.
+MAX_PARTS = 256
 #: Largest difference of pixel spacings inside one volume.
 _SAME_SPACING_MM = 1e-4
 
 
 def separate(planes: Sequence[Plane]) -> list[list[Plane]]:
-    """Groups of planes that may make one volume."""
+    """Groups of planes that may make one volume.
+
+    Raises:
+        InputError: there are more than `MAX_PARTS` of them.
+    """
     groups: list[list[Plane]] = []
     for plane in planes:
         for group in groups:
@@ -30,6 +37,11 @@ def separate(planes: Sequence[Plane]) -> list[list[Plane]]:
                 break
         else:
             groups.append([plane])
+            if len(groups) > MAX_PARTS:
+                raise InputError(
+                    f"The series of {plane.header.shown} falls into more than {MAX_PARTS} volumes by image type, "
+                    "orientation, spacing, echo time and the like; expected the slices of a few. Export one of them."
+                )
     return groups
 
 
@@ -50,7 +62,7 @@ def _frame_of_reference(plane: Plane) -> str:
 def _close(a: tuple[float, ...] | None, b: tuple[float, ...] | None, tolerance: float) -> bool:
     if a is None or b is None:
         return True  # a missing tag is named by the geometry check, not hidden in a part of its own
-    return bool(np.abs(np.subtract(a, b)).max() <= tolerance)
+    return a == b or bool(np.abs(np.subtract(a, b)).max() <= tolerance)
 
 
 def _same_value(a: Any, b: Any) -> bool:

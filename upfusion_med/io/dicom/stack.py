@@ -104,9 +104,9 @@ def _stacks_of(headers: list[Header], key: str, place: str) -> list[Stack]:
         if all(_is_screen_capture(header) for header in headers):
             return [Stack(key, series, problem=_capture_problem(shown, headers[0]), is_screen_capture=True)]
         planes = [plane for header in headers for plane in _planes_of(header)]
+        groups = separate(planes)
     except InputError as error:
         return [Stack(key, series, problem=str(error))]
-    groups = separate(planes)
     parts: list[tuple[str, list[Plane], str, list[tuple[str, list[Plane]]]]] = []
     for group, label in zip(groups, labels(groups), strict=True):
         name, frames, are_frames = frames_of(group)
