@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from upfusion_med.cli.progress import ProgressOption
 from upfusion_med.core.errors import UsageError
 from upfusion_med.core.modality import Modality
 from upfusion_med.core.settings import (
@@ -236,6 +237,13 @@ def fuse(
             "--report-uids", help="Write DICOM UIDs into the report; otherwise their hashes.", rich_help_panel=_OUTPUT
         ),
     ] = False,
+    progress: Annotated[
+        ProgressOption,
+        typer.Option(
+            help="auto: a bar on a terminal; json: one JSON object a line on the output stream, for programs; none.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = ProgressOption.AUTO,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary.")] = False,
 ) -> None:
@@ -276,28 +284,35 @@ def fuse(
         attribution=attribution,
         report_uids=report_uids,
     )
-    run(mri, functional, settings, output, parse_formats(formats), force, quiet, deidentify, burn_in_note)
+    run(mri, functional, settings, output, parse_formats(formats), force, quiet, deidentify, burn_in_note, progress)
 
 
 def run(
     mri: object, functional: object, settings: FuseSettings, output: Path,
     formats: tuple[OutputFormat, ...], force: bool, quiet: bool,
-    deidentify: bool = False, burn_in_note: bool = False,
+    deidentify: bool = False, burn_in_note: bool = False, told: ProgressOption = ProgressOption.AUTO,
 ) -> None:  # fmt: skip
     """Fuse, save, and say what was done."""
-    from upfusion_med.cli.progress import TerminalProgress
+    from upfusion_med.cli.progress import JsonProgress, TerminalProgress
+    from upfusion_med.core.notice import NOT_FOR_DIAGNOSTIC_USE
     from upfusion_med.inference import fuse as fuse_study
     from upfusion_med.inference.result import check_output
 
     check_output(output, force)
-    with TerminalProgress(quiet) as progress:
+    as_json = told is ProgressOption.JSON
+    with JsonProgress() if as_json else TerminalProgress(quiet or told is ProgressOption.NONE) as progress:
         result = fuse_study(mri, functional, settings, progress=progress)  # type: ignore[arg-type]
         progress.stage("writing", 1)
         files = result.save(output, formats, force=force, deidentify=deidentify, burn_in_note=burn_in_note)
         progress.advance()
+    report = result.report
+    if isinstance(progress, JsonProgress):
+        for warning in report["warnings"]:
+            progress.tell("warning", text=warning)
+        progress.tell("result", files=[str(file) for file in files], notice=NOT_FOR_DIAGNOSTIC_USE)
+        return
     if quiet:
         return
-    report = result.report
     typer.echo(f"{report['modality']['value'].upper()} fused onto the MRI ({report['modality']['how']}).")
     typer.echo(f"Alignment: {report['alignment']['how']}.")
     typer.echo(

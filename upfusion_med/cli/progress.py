@@ -2,11 +2,56 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+
+class ProgressOption(str, Enum):
+    """How progress is told."""
+
+    AUTO = "auto"
+    JSON = "json"
+    NONE = "none"
+
+
+class JsonProgress:
+    """Tells progress as JSON lines on the output stream, for programs that run the command; one object a line.
+
+    Events: ``{"event": "stage", "name": ..., "total": ...}``, ``{"event": "progress", "done": ..., "total": ...}``,
+    ``{"event": "warning", "text": ...}``, ``{"event": "result", "files": [...], "notice": ...}``.
+    """
+
+    def __init__(self) -> None:
+        self._done, self._total = 0, 0
+
+    def __enter__(self) -> JsonProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def stage(self, name: str, total: int) -> None:
+        """See ``core.Progress``."""
+        self._done, self._total = 0, total
+        self.tell("stage", name=name, total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        """See ``core.Progress``."""
+        self._done += steps
+        self.tell("progress", done=self._done, total=self._total)
+
+    def tell(self, event: str, **facts: Any) -> None:
+        """Write one line, at once."""
+        sys.stdout.write(json.dumps({"event": event, **facts}) + "\n")
+        sys.stdout.flush()
 
 
 class TerminalProgress:

@@ -152,9 +152,7 @@ def _registered(mri: Volume, functional: Volume, mode: str, progress: Progress |
             "give the transform."
         )
     if _frames_differ(mri, functional):
-        raise InputError(
-            f"{_NOTHING_SAYS} Registration found no alignment that can be trusted: {reasons}. {_SAY_SO}"
-        )
+        raise InputError(f"{_NOTHING_SAYS} Registration found no alignment that can be trusted: {reasons}. {_SAY_SO}")
     warning = f"Registration was refused, and the positions in the files were kept: {reasons}. {_MISALIGNED}"
     how = "resampled onto the MRI's grid, linear; registration was refused"
     return _resampled(mri, functional, None, mode, how, (warning,), result)

@@ -60,13 +60,9 @@ def check_output(folder: Path, force: bool) -> None:
         )
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir():
-        raise UsageError(
-            f"The output {folder} would lie in {above}, which is a file; choose another folder."
-        )
+        raise UsageError(f"The output {folder} would lie in {above}, which is a file; choose another folder.")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise RuntimeFailure(
-            f"The output {folder} cannot be made: {above} cannot be written. Choose another folder."
-        )
+        raise RuntimeFailure(f"The output {folder} cannot be made: {above} cannot be written. Choose another folder.")
 
 
 @dataclass(frozen=True, eq=False)

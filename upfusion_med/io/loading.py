@@ -115,9 +115,13 @@ def _read_file(path: str | os.PathLike[str], kind: FileKind, frame: FrameChoice)
 
         check_single(frame, path)
         return read_picture(path)
-    from upfusion_med.io.itk_image import read_itk_image
+    if kind is FileKind.NRRD:
+        from upfusion_med.io.nrrd import read_nrrd
 
-    return read_itk_image(path, frame)
+        return read_nrrd(path, frame)
+    from upfusion_med.io.metaimage import read_metaimage
+
+    return read_metaimage(path, frame)
 
 
 def _stated_modality(modality: Modality | str | None) -> Modality | None:
