@@ -84,7 +84,7 @@ def test_outside_the_field_of_view_the_mri_stands_alone(study):
     cropped = Volume(pet.array[:, :, :3], pet.affine, pet.units, Modality.PET)
     result = fuse(mri, cropped, BOTH, backend=MaximumBackend())
     assert 0 < result.report["functional_inside_field_of_view"] < 1
-    assert np.allclose(result.luminance.array[:, :, -1], 0.7 * result.mri.array[:, :, -1])
+    assert np.allclose(result.luminance.array[:, :, -1], result.mri.array[:, :, -1])
 
 
 def test_studies_that_do_not_overlap_are_refused(study):
@@ -278,7 +278,8 @@ def test_alpha_blending_mixes_the_colours_and_needs_no_network(study):
 
 def test_opacity_needs_uptake_not_colours(study):
     mri, pet = study
-    colours = fuse(mri, pet, FuseSettings(modality=Modality.PET), backend=MaximumBackend()).functional
+    shown = fuse(mri, pet, FuseSettings(modality=Modality.PET), backend=MaximumBackend()).functional
+    colours = shown.with_array(255.0 - shown.array)  # no palette that anybody knows
     with pytest.raises(UsageError, match="came in colours"):
         fuse(mri, colours, FuseSettings(modality=Modality.PET, opacity=(0.1, 0.3)), backend=MaximumBackend())
 
@@ -322,6 +323,8 @@ def test_the_report_says_how_bright_the_mri_was_shown(study):
         None: fuse(mri, pet, BOTH, backend=MaximumBackend()),
         0.5: fuse(mri, pet, FuseSettings(modality=Modality.CT, mri_brightness=0.5), backend=MaximumBackend()),
     }
-    assert shown[None].report["mri_brightness"] == 0.7
+    exact = fuse(mri, pet, FuseSettings(modality=Modality.PET, blend=Blend.EXACT), backend=MaximumBackend())
+    assert shown[None].report["mri_brightness"] == 1.0
+    assert exact.report["mri_brightness"] == 0.7
     assert shown[0.5].report["mri_brightness"] == 0.5
     assert shown[0.5].luminance.array[2, 18, 5] == pytest.approx(0.5 * shown[0.5].mri.array[2, 18, 5], abs=1e-4)

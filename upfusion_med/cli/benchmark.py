@@ -25,6 +25,7 @@ NONE = "none"
 class ColourOption(str, Enum):
     """Values of ``--colour``; `evaluation.reader_measures.Composition`."""
 
+    LEGIBLE = "legible"
     GAMUT = "gamut"
     YCBCR = "ycbcr"
 
@@ -76,8 +77,12 @@ def benchmark(
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     modality: Annotated[Modality, typer.Option(help="With SET folders: what A is.")] = Modality.INFRARED,
     colour: Annotated[
-        ColourOption, typer.Option(help="How fused pictures get their colour: as in this package, or Cb and Cr of A.")
-    ] = ColourOption.GAMUT,
+        ColourOption,
+        typer.Option(
+            help="How fused pictures get their colour: legible as in this package, gamut at the exact "
+            "luminance, or Cb and Cr of A."
+        ),
+    ] = ColourOption.LEGIBLE,
     published: Annotated[bool, typer.Option("--published", help="Show the papers' values beside ours.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: one per core.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
@@ -165,7 +170,7 @@ def choose_methods(
 
 def run(
     pairs: PairList, methods: list[Method], metrics: str | None, output: Path, reference: str | None,
-    published: bool, jobs: int, seed: int, report: bool, quiet: bool, colour: str = "gamut",
+    published: bool, jobs: int, seed: int, report: bool, quiet: bool, colour: str = "legible",
 ) -> Results:  # fmt: skip
     """Score, work out the sections, write the files."""
     from upfusion_med.cli.progress import TerminalProgress

@@ -128,7 +128,7 @@ def fuse(
     mri_brightness: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            help="Level of the brightest MRI tissue, 0 to 1. Default: 0.7 under coloured uptake, else 1.",
+            help="Level of the brightest MRI tissue, 0 to 1. Default: 1 (0.7 with --blend exact under colours).",
             rich_help_panel=_APPEARANCE,
         ),
     ] = None,
@@ -185,10 +185,20 @@ def fuse(
             "--bias-correction", help="Correct the MRI's uneven brightness first (N4).", rich_help_panel=_APPEARANCE
         ),
     ] = False,
+    functional_colours: Annotated[
+        str,
+        typer.Option(
+            help="A PET or SPECT picture that comes in colours: auto turns a known palette back into uptake, which is "
+            "fused and shown through --lut; rainbow, warm or a colour table's name say which palette it is; keep keeps "
+            "its colours.",
+            rich_help_panel=_APPEARANCE,
+        ),
+    ] = "auto",
     blend: Annotated[
         Blend,
         typer.Option(
-            help="neural: fused luminance under the colours of the uptake; alpha: classic blending, for comparison.",
+            help="neural: fused luminance as far as the colours of the uptake stay readable; exact: the fused "
+            "luminance exactly, colours paler where needed; alpha: classic blending, for comparison.",
             rich_help_panel=_APPEARANCE,
         ),
     ] = Blend.NEURAL,
@@ -278,6 +288,7 @@ def fuse(
         register=register,
         transform=None if transform is None else str(transform),
         bias_correction=bias_correction,
+        functional_colours=functional_colours,
         blend=blend,
         alpha=alpha,
         opacity=opacity,

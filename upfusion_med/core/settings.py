@@ -53,6 +53,7 @@ class Blend(str, Enum):
     """How the two images become one."""
 
     NEURAL = "neural"
+    EXACT = "exact"
     ALPHA = "alpha"
 
 
@@ -87,8 +88,8 @@ class FuseSettings:
         functional_window: The same for the functional image.
         mri_series: Series of a DICOM study that is the MRI; None: the one MR series there.
         functional_series: Series that is the functional image; None: the one PT or NM series, else the one CT series.
-        mri_brightness: Level of the brightest MRI tissue in the fusion, 0..1; None: 0.7 where uptake is coloured, so
-            that hot uptake stays brighter than any tissue and colours have room; 1 otherwise.
+        mri_brightness: Level of the brightest MRI tissue in the fusion, 0..1; None: 0.7 where uptake is coloured and
+            ``blend`` is exact, so that hot uptake stays brighter than any tissue and colours have room; 1 otherwise.
         quantity: What to read from a PET series: ``"suv"``, ``"raw"``, or None: SUV where the file has it.
         mri_frame: Of a series of volumes: number of the frame from 0, ``"mean"``, or None: there must be one only.
         functional_frame: The same for the functional image.
@@ -96,7 +97,11 @@ class FuseSettings:
             frames of reference are known to differ (``auto``), or registration in any case (``rigid``).
         transform: File with an ITK transform from the MRI's space to the functional image's; replaces ``register``.
         bias_correction: Correct the MRI's uneven brightness (N4) before it is windowed.
-        blend: The network's luminance under the colours of the uptake, or classic alpha blending for comparison.
+        functional_colours: What the colours of a PET or SPECT picture mean: ``"auto"``, a known palette is recognised,
+            turned back into uptake and shown through ``lut``; the name of a palette, the same for that one;
+            ``"keep"``, the picture keeps its colours.
+        blend: ``neural``: the network's luminance as far as the colours stay readable; ``exact``: its luminance
+            exactly, colours paler where needed; ``alpha``: classic alpha blending for comparison.
         alpha: Share of the functional image in alpha blending, 0..1.
         opacity: Shares of the window where uptake begins to show and where it shows fully; what lies below is the MRI
             untouched. None: uptake always shows.
@@ -126,6 +131,7 @@ class FuseSettings:
     register: Registering = Registering.AUTO
     transform: str | None = None
     bias_correction: bool = False
+    functional_colours: str = "auto"
     blend: Blend = Blend.NEURAL
     alpha: float = 0.5
     opacity: tuple[float, float] | None = None

@@ -120,7 +120,7 @@ def read_pair(pair: Pair) -> tuple[Levels, Levels]:
 
 
 def fused_again(
-    output: Path, method: Method, pair: Pair, a: Levels, b: Levels, composition: Composition = Composition.GAMUT
+    output: Path, method: Method, pair: Pair, a: Levels, b: Levels, composition: Composition = Composition.LEGIBLE
 ) -> Levels:
     """The grey result of a method for a pair of a finished run; networks' results are read from the run's folder.
 
@@ -166,7 +166,7 @@ def run_benchmark(
     *,
     jobs: int = 1,
     keep_pictures: bool = True,
-    composition: Composition = Composition.GAMUT,
+    composition: Composition = Composition.LEGIBLE,
     progress: Progress | None = None,
 ) -> ScoreTable:
     """Score every method on every pair; earlier scores in ``output`` are used again where nothing has changed.

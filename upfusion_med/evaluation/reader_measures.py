@@ -29,27 +29,30 @@ ColourScale = NDArray[np.float64]
 class Composition(str, Enum):
     """How the fused luminance gets its colour back."""
 
+    LEGIBLE = "legible"
     GAMUT = "gamut"
     YCBCR = "ycbcr"
 
     @property
     def sentence(self) -> str:
         """For the protocol."""
-        if self is Composition.GAMUT:
+        if self is Composition.LEGIBLE:
             return (
-                "fused luminance with the chroma of A, made paler where that colour does not exist (the composition of "
-                "this package)"
+                "fused luminance as far as the colours of A's palette stay readable at it (the composition of this "
+                "package); without a known palette as 'gamut'"
             )
+        if self is Composition.GAMUT:
+            return "fused luminance with the chroma of A, made paler where that colour does not exist"
         return "fused Y joined with Cb and Cr of A, clipped to 0..255 (the custom of fusion papers)"
 
 
-def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.GAMUT) -> Levels:
+def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE) -> Levels:
     """The fused luminance in the colours of A.
 
     Args:
         fused: (H, W) uint8.
         a: (H, W) or (H, W, 3) uint8; grey gives a grey picture.
-        how: Rule for colours that do not exist at the new luminance.
+        how: Rule for colours that do not exist, or cannot be read, at the new luminance.
 
     Returns:
         (H, W, 3) uint8, or (H, W) where A is grey.
@@ -59,9 +62,18 @@ def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.GAMU
     if a.ndim == 2:
         return fused
     chroma = colour.rgb_chroma(a.astype(np.float32))
-    if how is Composition.GAMUT:
-        return colour.compose(fused / np.float32(255), chroma / np.float32(255))
-    return np.rint(np.clip(fused[..., None] + chroma, 0, 255)).astype(np.uint8)
+    if how is Composition.YCBCR:
+        return np.rint(np.clip(fused[..., None] + chroma, 0, 255)).astype(np.uint8)
+    from upfusion_med.transforms.legible_colour import LegibleColours
+    from upfusion_med.transforms.pseudo_colour import recognise
+
+    luminance = fused / np.float32(255)
+    palette = recognise(a) if how is Composition.LEGIBLE else None
+    if palette is None:
+        return colour.compose(luminance, chroma / np.float32(255))
+    legible = LegibleColours.of(palette.colours / 255.0, stepped=palette.stepped)
+    shown = legible.show(luminance[..., None], palette.uptake(a)[..., None], (1.0, 1.0, 1.0))
+    return colour.compose(shown[0][..., 0], shown[1][..., 0, :])
 
 
 def read_colour_scales(root: Path) -> dict[str, ColourScale]:
@@ -137,13 +149,15 @@ def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Compo
     values = dict.fromkeys(wanted, math.nan)
     if sources.modality not in (Modality.CT, Modality.PET, Modality.SPECT):
         return values
-    values |= {k: v for k, v in _levels(fused, sources).items() if k in values}
+    picture = colour_picture(fused, sources.a, how)
+    values |= {k: v for k, v in _levels(grey(picture), sources).items() if k in values}
     if sources.a.ndim == 3 and not (_OF_COLOUR | _OF_SCALE).isdisjoint(wanted):
-        values |= {k: v for k, v in _colours(fused, sources, wanted, how).items() if k in values}
+        values |= {k: v for k, v in _colours(picture, sources, wanted).items() if k in values}
     return values
 
 
 def _levels(fused: Levels, sources: Sources) -> dict[str, float]:
+    """Measures of the luminance of the picture as it is shown."""
     from upfusion_med.metrics import reader
 
     luma_a = grey(sources.a)
@@ -159,11 +173,10 @@ def _levels(fused: Levels, sources: Sources) -> dict[str, float]:
     return values
 
 
-def _colours(fused: Levels, sources: Sources, wanted: Collection[str], how: Composition) -> dict[str, float]:
+def _colours(picture: Levels, sources: Sources, wanted: Collection[str]) -> dict[str, float]:
     from upfusion_med.metrics import uptake_reading
     from upfusion_med.metrics.colour_fidelity import colour_fidelity
 
-    picture = colour_picture(fused, sources.a, how)
     values = {key: float(value[0]) for key, value in colour_fidelity(picture, sources.a).items()}
     if sources.scale is not None and sources.uptake is not None and not _OF_SCALE.isdisjoint(wanted):
         shown = uptake_reading.read_back(picture, sources.scale)

@@ -127,7 +127,7 @@ def build_results(
     published: Sequence[PublishedRow] = (),
     facts: Mapping[str, Any] | None = None,
     seed: int = 0,
-    composition: Composition = Composition.GAMUT,
+    composition: Composition = Composition.LEGIBLE,
 ) -> Results:
     """Work out every section of a run.
 

@@ -12,23 +12,31 @@ from upfusion_med.transforms import colour
 Ramp = tuple[float, float]
 
 
-def neural(prepared: Prepared, luminance: FloatArray, ramp: Ramp | None) -> tuple[FloatArray, NDArray[np.uint8]]:
+def neural(
+    prepared: Prepared, luminance: FloatArray, ramp: Ramp | None, spacing_mm: tuple[float, float, float]
+) -> tuple[FloatArray, NDArray[np.uint8]]:
     """The network's luminance under the colours of the uptake.
 
     Args:
         prepared: The study.
         luminance: (I, J, K) of the network, 0..1.
         ramp: Where uptake fades in (`opacity`), or None: it always shows.
+        spacing_mm: Of the MRI's grid.
 
     Returns:
         Luminance (I, J, K) in 0..1 and colours (I, J, K, 3) uint8. Where the opacity is 0 they are the MRI, untouched.
+        The colours' own luminance is the one returned, but where the colours of the uptake could not be read at it
+        (see `LegibleColours`).
     """
+    shown, chroma = luminance, prepared.chroma
+    if prepared.legible is not None and prepared.uptake is not None:
+        shown, chroma = prepared.legible.show(luminance, prepared.uptake, spacing_mm)
     if ramp is None:
-        return luminance, paint(luminance, prepared.chroma)
+        return luminance, paint(shown, chroma)
     share = opacity(prepared, ramp)
     mri = prepared.mri * np.float32(prepared.brightness)
-    luminance = mri + share * (luminance - mri)
-    return luminance, paint(luminance, None if prepared.chroma is None else prepared.chroma * share[..., None])
+    colours = paint(mri + share * (shown - mri), None if chroma is None else chroma * share[..., None])
+    return mri + share * (luminance - mri), colours
 
 
 def alpha(prepared: Prepared, share: float, ramp: Ramp | None) -> tuple[FloatArray, NDArray[np.uint8]]:

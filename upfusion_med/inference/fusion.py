@@ -176,7 +176,7 @@ def finish(
         if luminance is None:
             luminance, rgb = blending.alpha(prepared, settings.alpha, settings.opacity)
         else:
-            luminance, rgb = blending.neural(prepared, luminance, settings.opacity)
+            luminance, rgb = blending.neural(prepared, luminance, settings.opacity, study.mri.geometry.spacing_mm)
     attributed = None
     if settings.attribution and not study.mri.is_picture:
         with clock("attribution"):

@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import FuseSettings, InputError, Modality, Progress, Volume
+from upfusion_med.core import Blend, FuseSettings, InputError, Modality, Progress, Volume
+from upfusion_med.inference import functional_colours
 from upfusion_med.inference.alignment import Alignment, align
 from upfusion_med.inference.modality_choice import ModalityChoice
 from upfusion_med.transforms import colour, luts, window
+from upfusion_med.transforms.legible_colour import LegibleColours
+from upfusion_med.transforms.pseudo_colour import Palette
 
 FloatArray = NDArray[np.float32]
 
 #: Share of the MRI's grid inside the functional field of view below which a warning is due.
 SMALL_OVERLAP = 0.1
-#: Brightest MRI tissue where uptake is coloured. With 1, white matter of a T1 is as bright as the hot end of a colour
-#: table and no colour can be seen on it; at 0.7 hot lesions and cold regions both stand out (looked at on the demo).
+#: Brightest MRI tissue where uptake is coloured at the network's exact luminance. With 1, white matter of a T1 is as
+#: bright as the hot end of a colour table and no colour can be seen on it; at 0.7 hot lesions and cold regions both
+#: stand out (looked at on the demo).
 COLOURED_MRI_BRIGHTNESS = 0.7
 
 
@@ -31,11 +35,13 @@ class Prepared:
         brightness: Factor on ``mri`` in the fusion.
         functional: (I, J, K) float32 display luminance in 0..1.
         chroma: (I, J, K, 3) float32 zero-luma colour that the result gets, or None: grey.
-        uptake: (I, J, K) float32 in 0..1, the functional image over its window; None where it came in colours.
+        uptake: (I, J, K) float32 in 0..1, the functional image over its window; None where it came in colours that
+            nobody knows.
         facts: What was done, for the report.
         lut: The colour table of scalar uptake, or None.
         functional_window: Display window of a scalar functional image, or None.
         alignment: How the functional image came onto the MRI's grid.
+        legible: Luminances at which the colours of ``uptake`` can be read, or None: they need not be.
     """
 
     mri: FloatArray
@@ -47,6 +53,7 @@ class Prepared:
     alignment: Alignment
     uptake: FloatArray | None = None
     brightness: float = 1.0
+    legible: LegibleColours | None = None
 
 
 def prepare(
@@ -62,12 +69,18 @@ def prepare(
         InputError: an image is constant or not finite, two kinds are mixed, or the images cannot be aligned.
     """
     check_pair(mri, functional, named=settings.modality is not None)
+    palette = functional_colours.palette_of(functional, choice.modality, settings.functional_colours)
+    doubtful = None
+    if palette is not None and settings.functional_colours != functional_colours.KEEP:
+        doubtful = functional_colours.doubt(functional, palette)
+        # Before anything is resampled: a colour between two of a palette means something else.
+        functional = functional_colours.as_uptake(functional, palette)
     aligned = align(mri, functional, settings.transform or settings.register.value, progress=progress)
     inside = float(aligned.inside.mean())
     warnings = [
         f"{who}: {w}" for who, v in (("MRI", mri), ("Functional", functional)) for w in v.notes.get("warnings", ())
     ]
-    warnings += aligned.warnings
+    warnings += [*aligned.warnings, *([doubtful] if doubtful else [])]
     if inside < SMALL_OVERLAP:
         warnings.append(
             f"Only {100 * inside:.1f} % of the MRI's grid lies in the functional image's field of view; check that "
@@ -92,12 +105,11 @@ def prepare(
     if choice.modality is Modality.INFRARED:
         return _pictures(display_mri, mri_chroma, aligned, settings, facts)
     if aligned.functional.is_rgb:
-        luma, chroma = colour.split_rgb(aligned.functional)
-        facts |= {"functional_window": None, "colour": "colours of the functional image, kept"}
-        brightness = settings.mri_brightness or 1.0
-        luminance = np.asarray(luma.array, np.float32)
-        return Prepared(display_mri, luminance, chroma, facts, None, None, aligned, brightness=brightness)
-    return _uptake(display_mri, functional, aligned, choice.modality, settings, facts)
+        return _kept(display_mri, aligned, palette, settings, facts)
+    if palette is not None:
+        facts["functional_colours"] = f"read as uptake: palette '{palette.name}'"
+    read = None if palette is None else functional_colours.whole_scale()
+    return _uptake(display_mri, functional, aligned, choice.modality, settings, facts, read)
 
 
 def paint(luminance: FloatArray, chroma: FloatArray | None) -> NDArray[np.uint8]:
@@ -171,6 +183,30 @@ def _pictures(
     )
 
 
+def _kept(
+    display_mri: FloatArray, aligned: Alignment, palette: Palette | None, settings: FuseSettings, facts: dict[str, Any]
+) -> Prepared:
+    """A functional image that keeps its colours; they stay readable where their palette is known."""
+    luma, chroma = colour.split_rgb(aligned.functional)
+    known = f"palette '{palette.name}'" if palette else "their palette is not known, so their meaning is not guarded"
+    facts |= {"functional_window": None, "colour": f"colours of the functional image, kept; {known}"}
+    base = Prepared(
+        display_mri,
+        np.asarray(luma.array, np.float32),
+        chroma,
+        facts,
+        None,
+        None,
+        aligned,
+        brightness=settings.mri_brightness or 1.0,
+    )
+    if palette is None:
+        return base
+    legible = LegibleColours.of(palette.colours / 255.0, stepped=palette.stepped)
+    uptake = palette.uptake(aligned.functional.array)
+    return replace(base, uptake=uptake, legible=legible if settings.blend is Blend.NEURAL else None)
+
+
 def _uptake(
     display_mri: FloatArray,
     functional: Volume,
@@ -178,10 +214,12 @@ def _uptake(
     modality: Modality,
     settings: FuseSettings,
     facts: dict[str, Any],
+    scale: window.Window | None,
 ) -> Prepared:
     """Scalar uptake, shown through a colour table."""
-    # The window is that of the study, not of the part of it that the MRI's grid happens to show.
-    scale = _window(functional, modality, settings.functional_window)
+    if scale is None or settings.functional_window is not None:
+        # The window is that of the study, not of the part of it that the MRI's grid happens to show.
+        scale = _window(functional, modality, settings.functional_window)
     uptake = window.apply_window(aligned.functional.array, scale)
     uptake[~aligned.inside] = 0.0
     lut = luts.get_lut(settings.lut or (luts.DEFAULT_LUT if modality.is_emission else "grey"))
@@ -194,11 +232,13 @@ def _uptake(
     base = Prepared(display_mri, uptake, None, facts, lut, scale, aligned, uptake, settings.mri_brightness or 1.0)
     if lut.name == "grey":
         return base
+    legible = LegibleColours.of(lut.table, stepped=lut.stepped) if settings.blend is Blend.NEURAL else None
     return replace(
         base,
         functional=colour.lut_luminance(uptake, lut),
         chroma=colour.lut_chroma(uptake, lut),
-        brightness=settings.mri_brightness or COLOURED_MRI_BRIGHTNESS,
+        brightness=settings.mri_brightness or (COLOURED_MRI_BRIGHTNESS if legible is None else 1.0),
+        legible=legible,
     )
 
 

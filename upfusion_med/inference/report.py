@@ -55,6 +55,7 @@ def build_report(
         "bias_correction": facts["bias_correction"],
         "windows": {"mri": plain(facts["mri_window"]), "functional": plain(facts["functional_window"])},
         "colour": facts["colour"],
+        "functional_colours": facts.get("functional_colours"),
         "mri_brightness": facts["mri_brightness"],
         "functional_inside_field_of_view": round(facts["functional_inside_field_of_view"], 6),
         "mri": geometry_facts(mri),

@@ -1,0 +1,79 @@
+"""A PET that comes in colours: recognised, read as uptake, or left as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.inference.maximum_backend import MaximumBackend
+from upfusion_med.core import Blend, FuseSettings, Modality, UsageError, Volume
+from upfusion_med.inference import fuse
+from upfusion_med.transforms.colour import luma
+from upfusion_med.transforms.luts import get_lut
+from upfusion_med.transforms.pseudo_colour import get_palette
+
+AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+
+
+@pytest.fixture
+def coloured() -> tuple[Volume, Volume, np.ndarray]:
+    """MRI, a PET drawn in the rainbow, and the uptake it was drawn from."""
+    x, y, _ = np.mgrid[0:32, 0:30, 0:4]
+    head = np.hypot((x - 16) / 14, (y - 15) / 13) < 1
+    uptake = np.where(head, np.clip(x / 31.0, 0, 1), 0)
+    palette = get_palette("rainbow").colours
+    index = np.rint(uptake * (len(palette) - 1)).astype(int)
+    mri = np.where(head, 200.0 + 500 * (y % 6 > 2), 0).astype(np.float32)
+    pet = Volume(palette[index].astype(np.float32), AFFINE, "RGB", Modality.PET)
+    return Volume(mri, AFFINE, modality=Modality.MR), pet, index / (len(palette) - 1)
+
+
+def run(mri: Volume, pet: Volume, **settings: object):
+    return fuse(mri, pet, FuseSettings(modality=Modality.PET, **settings), backend=MaximumBackend())
+
+
+def test_a_known_palette_is_turned_into_uptake_and_shown_by_the_colour_table(coloured):
+    mri, pet, uptake = coloured
+    result = run(mri, pet)
+    assert "rainbow" in result.report["functional_colours"]
+    expected = get_lut("ember").table[np.rint(uptake * 255).astype(int)] * 255
+    assert np.abs(result.functional.array - expected).max() <= 3
+    assert result.functional_window is not None
+    assert (result.functional_window.low, result.functional_window.high) == (0.0, 1.0)
+
+
+def test_hotter_is_brighter_where_the_rainbow_was_darker(coloured):
+    mri, pet, uptake = coloured
+    kept, turned = (luma(run(mri, pet, functional_colours=c).functional.array.astype(float)) for c in ("keep", "auto"))
+    middle, hot = np.abs(uptake - 0.5) < 0.05, uptake > 0.8
+    assert kept[hot].mean() < kept[middle].mean()
+    assert turned[hot].mean() > turned[middle].mean()
+
+
+def test_kept_colours_are_the_pictures_own_and_stay_readable(coloured):
+    mri, pet, uptake = coloured
+    palette = get_palette("rainbow")
+    result = run(mri, pet, functional_colours="keep")
+    assert np.array_equal(result.functional.array, pet.array)
+    legible, exact = (
+        np.abs(palette.uptake(run(mri, pet, functional_colours="keep", blend=b).volume.array) - uptake)[uptake > 0.15]
+        for b in (Blend.NEURAL, Blend.EXACT)
+    )
+    assert legible.mean() < 0.03
+    assert legible.mean() < 0.5 * exact.mean()
+
+
+def test_a_palette_can_be_named_and_doubt_is_said(coloured):
+    mri, pet, _ = coloured
+    assert not run(mri, pet, functional_colours="rainbow").report["warnings"]
+    doubted = run(mri, pet, functional_colours="warm")
+    assert any("not those of 'warm'" in w for w in doubted.report["warnings"])
+    with pytest.raises(UsageError, match="no functional colours called 'plasma'"):
+        run(mri, pet, functional_colours="plasma")
+
+
+def test_unknown_colours_are_kept_and_the_report_says_so(coloured):
+    mri, pet, _ = coloured
+    result = run(mri, pet.with_array(255.0 - pet.array))
+    assert "not known" in result.report["colour"]
+    assert result.report["functional_colours"] is None

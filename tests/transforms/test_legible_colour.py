@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from upfusion_med.core import UsageError
+from upfusion_med.transforms.colour import compose, luma, rgb_chroma
+from upfusion_med.transforms.legible_colour import ONSET, READING_ERROR, LegibleColours
+from upfusion_med.transforms.luts import get_lut
+from upfusion_med.transforms.pseudo_colour import get_palette
+
+SPACING = (1.0, 1.0, 1.0)
+TABLES = {
+    "ember": get_lut("ember").table,
+    "warm": get_palette("warm").colours / 255.0,
+    "rainbow": get_palette("rainbow").colours / 255.0,
+}
+
+
+def read(colours: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Position of the nearest colour of the table, by plain search."""
+    distance = ((colours[..., None, :] / 255.0 - table) ** 2).sum(-1)
+    return distance.argmin(-1) / (len(table) - 1)
+
+
+def uptake_and_structure() -> tuple[np.ndarray, np.ndarray]:
+    """Smooth uptake over the whole range, under a luminance of stripes that knows nothing of it."""
+    x, y = np.meshgrid(np.linspace(0, 1, 96), np.arange(64), indexing="ij")
+    stripes = 0.5 + 0.45 * np.sin(y / 2.0)
+    return x[..., None].astype(np.float32), stripes[..., None].astype(np.float32)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_uptake_is_read_back_whatever_luminance_is_put_under_it(name):
+    table = TABLES[name]
+    uptake, structure = uptake_and_structure()
+    shown, chroma = LegibleColours.of(table).show(structure, uptake, SPACING)
+    exact = compose(structure, rgb_chroma(table[np.rint(uptake * (len(table) - 1)).astype(int)]))
+    inside = uptake > 0.15
+    legible_error, exact_error = (
+        np.abs(read(picture, table) - uptake)[inside].mean() for picture in (compose(shown, chroma), exact)
+    )
+    assert legible_error < READING_ERROR / 2
+    assert legible_error < 0.4 * exact_error
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_structure_stays_to_be_seen_inside_uptake(name):
+    uptake, structure = uptake_and_structure()
+    shown, _ = LegibleColours.of(TABLES[name]).show(structure, uptake, SPACING)
+    middle = slice(30, 80)
+    contrast = [np.ptp(x[middle, 8:-8, 0], axis=1) for x in (shown, structure)]
+    assert (contrast[0] > 0.08 * contrast[1]).all()
+    along = [np.corrcoef(shown[i, :, 0], structure[i, :, 0])[0, 1] for i in range(30, 80)]
+    assert min(along) > 0.9, "brighter stays brighter"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_luminance_said_is_the_luminance_painted(name):
+    uptake, structure = uptake_and_structure()
+    shown, chroma = LegibleColours.of(TABLES[name]).show(structure, uptake, SPACING)
+    assert np.abs(luma(compose(shown, chroma).astype(np.float32)) / 255.0 - shown).max() < 0.006
+
+
+def test_without_uptake_the_luminance_is_untouched_and_grey():
+    uptake, structure = uptake_and_structure()
+    uptake[:40] = 0
+    shown, chroma = LegibleColours.of(TABLES["ember"]).show(structure, uptake, SPACING)
+    assert np.array_equal(shown[:40], structure[:40])
+    assert not chroma[:40].any()
+    nothing = LegibleColours.of(TABLES["ember"]).show(structure, np.zeros_like(uptake), SPACING)
+    assert np.array_equal(nothing[0], structure)
+
+
+def test_at_its_own_luminance_a_colour_is_shown_as_the_table_has_it():
+    table = TABLES["warm"]
+    uptake = np.linspace(0.05, 1, 150, dtype=np.float32)[:, None, None]
+    entry = np.rint(uptake * (len(table) - 1)).astype(int)[..., 0, 0]
+    exact = (entry / (len(table) - 1)).astype(np.float32)[:, None, None]
+    legible = LegibleColours.of(table)
+    own = legible.luminance[legible.entry(exact)]
+    shown, chroma = legible.show(own, exact, SPACING)
+    assert np.allclose(shown, own, atol=1e-5)
+    assert np.abs(compose(shown, chroma)[:, 0, 0] / 255.0 - table[entry]).mean() < 0.03
+
+
+def test_equal_uptake_has_equal_hue_at_every_luminance():
+    legible = LegibleColours.of(TABLES["ember"])
+    luminance = np.linspace(0.05, 0.95, 60, dtype=np.float32)[:, None, None]
+    uptake = np.full_like(luminance, 0.6)
+    chroma = legible.show(luminance, uptake, SPACING)[1][:, 0, 0]
+    direction = chroma / np.linalg.norm(chroma, axis=1, keepdims=True)
+    assert np.allclose(direction, direction[0], atol=1e-5)
+
+
+def test_uptake_fades_in_without_a_step():
+    legible = LegibleColours.of(TABLES["warm"])
+    uptake = np.linspace(0, 2 * ONSET, 400, dtype=np.float32)[:, None, None]
+    shown, _ = legible.show(np.full_like(uptake, 0.8), uptake, SPACING)
+    assert np.abs(np.diff(shown[:, 0, 0])).max() < 0.02
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((1, 3)), np.zeros((5, 4)), np.full((5, 3), 2.0)])
+def test_what_is_no_table_of_colours_is_refused(wrong):
+    with pytest.raises(UsageError, match="expected \\(N, 3\\)"):
+        LegibleColours.of(wrong)

@@ -1,0 +1,229 @@
+"""Colours that still tell the uptake when the luminance of another image is put under them.
+
+A colour table says "this colour is that uptake" at one luminance per entry. A fused luminance takes an entry away from
+there, and soon a cold entry made bright by the MRI looks like a hot one. Two things keep the table legible:
+
+* of all colours of the entry's hue at the luminance wanted, the one is shown that is read back best: nearest, among the
+  colours of the table, to the entry itself, and no paler than it;
+* the luminance stays within the limits between which that works. What the fused image adds to the entry's own luminance
+  is split into a smooth part, which is compressed into the limits, and the detail, which keeps its size: the folds of
+  the cortex stay to be seen where their grey level cannot be kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upfusion_med.core import UsageError
+from upfusion_med.transforms.luts import LUMA_WEIGHTS
+
+FloatArray = NDArray[np.float32]
+
+#: Error of the uptake read back, in parts of the table, up to which a luminance is within the limits.
+READING_ERROR = 0.10
+#: Saturation (HSV) that the colour must keep there, in parts of the entry's own.
+SATURATION_KEPT = 0.95
+#: Farthest that a luminance may lie from the entry's own, so that cold tissue does not outshine warm tissue.
+REACH = 80.0 / 255.0
+#: The same below the hottest entry's own: hot uptake stays bright (a lesion on dark tissue must not turn dull).
+REACH_BELOW_HOT = 50.0 / 255.0
+#: Uptake up to which there is nothing to read, so that darkness is no error.
+COLD = 0.10
+#: Uptake (parts of the table) at which colours have fully set in; below, the fused luminance shows more and more.
+ONSET = 0.02
+#: Standard deviation of the Gaussian that splits smooth part and detail, millimetres: about the width of a gyrus.
+SMOOTH_MM = 4.0
+#: Share of the limits that the smooth part may take; the rest is left to the detail.
+SMOOTH_SHARE = 0.9
+
+_LEVELS = 256
+_GAINS = 41
+#: Entries whose limits and gains are worked out; those between are interpolated.
+_PROBES = 64
+#: Entries that stand for one of the table when uptake lies between two.
+_FINE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class LegibleColours:
+    """A colour table with the luminances and saturations at which it can be read.
+
+    Attributes:
+        luminance: (N,) luma of the entries, 0..1, from no uptake to the most.
+        chroma: (N, 3) RGB minus luma.
+        darkest: (N,) lowest luminance at which an entry is still read as itself, at most its own.
+        brightest: (N,) highest such luminance.
+        gain: (N, 256) factor on the chroma, by luminance level; luminance + gain · chroma is inside the gamut.
+    """
+
+    luminance: FloatArray
+    chroma: FloatArray
+    darkest: FloatArray
+    brightest: FloatArray
+    gain: FloatArray
+
+    @classmethod
+    def of(cls, colours: NDArray[Any], *, stepped: bool = False) -> LegibleColours:
+        """Work them out for a table, or take them from an earlier call.
+
+        Args:
+            colours: (N, 3) in 0..1, from no uptake to the most, two entries at least.
+            stepped: Whether uptake between two entries takes the nearest instead of a blend.
+
+        Raises:
+            UsageError: another shape or range.
+        """
+        table = np.ascontiguousarray(colours, dtype=np.float64)
+        if table.ndim != 2 or table.shape[1] != 3 or len(table) < 2 or table.min() < 0 or table.max() > 1:
+            raise UsageError(f"The colours have shape {table.shape}; expected (N, 3) in 0..1, two entries at least.")
+        return _of(table.tobytes(), stepped)
+
+    def entry(self, uptake: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
+        """Index of the entry of uptake in 0..1."""
+        return np.rint(np.clip(uptake, 0, 1) * np.float32(len(self.luminance) - 1)).astype(np.intp)
+
+    def show(
+        self, luminance: FloatArray, uptake: FloatArray, spacing_mm: tuple[float, float, float]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Luminance and chroma under which the uptake can be read.
+
+        Args:
+            luminance: (I, J, K) fused luminance in 0..1.
+            uptake: (I, J, K) position in the table in 0..1.
+            spacing_mm: Of the grid; 1 for pictures.
+
+        Returns:
+            Luminance (I, J, K) in 0..1 and chroma (I, J, K, 3) for `colour.compose`, both inside the gamut. Where there
+            is no uptake, the luminance as given and no chroma.
+        """
+        shown = luminance.astype(np.float32, copy=True)
+        chroma = np.zeros((*luminance.shape, 3), np.float32)
+        active = uptake > 0
+        if not active.any():
+            return shown, chroma
+        box = _box(active, [4 * SMOOTH_MM / s for s in spacing_mm])
+        inside = active[box]
+        entry = self.entry(uptake[box])
+        own = self.luminance[entry]
+        given = luminance[box]
+        smooth = _smooth(given - own, inside | (given > 0), [SMOOTH_MM / s for s in spacing_mm])[inside]
+        entry, own, given = entry[inside], own[inside], given[inside]
+        room = self.brightest[entry] - own, own - self.darkest[entry]
+        wanted = _compress(smooth, room, (1 - own, own)) + (given - own - smooth)
+        legible = own + _bound(wanted, room)
+        x = np.clip(uptake[box][inside] / np.float32(ONSET), 0, 1)
+        share = x * x * (3 - 2 * x)
+        legible = np.clip(given + share * (legible - given), 0, 1)
+        shown[box][inside] = legible
+        level = np.rint(legible * np.float32(_LEVELS - 1)).astype(np.intp)
+        chroma[box][inside] = (share * self.gain[entry, level])[:, None] * self.chroma[entry]
+        return shown, chroma
+
+
+def _box(active: NDArray[np.bool_], margin: list[float]) -> tuple[slice, ...]:
+    """The part of the grid that holds what is active, with a margin in voxels."""
+    box = []
+    for axis, extra in enumerate(margin):
+        along = np.flatnonzero(active.any(axis=tuple(k for k in range(active.ndim) if k != axis)))
+        box.append(slice(max(int(along[0] - extra), 0), int(along[-1] + extra) + 2))
+    return tuple(box)
+
+
+def _smooth(values: FloatArray, where: NDArray[np.bool_], sigma: list[float]) -> FloatArray:
+    """Gaussian mean of the values over the voxels that count."""
+    from scipy.ndimage import gaussian_filter
+
+    weight = where.astype(np.float32)
+    mean = gaussian_filter(values * weight, sigma, truncate=3.0)
+    mean /= np.maximum(gaussian_filter(weight, sigma, truncate=3.0), np.float32(1e-6))
+    return np.asarray(mean, dtype=np.float32)
+
+
+def _compress(
+    value: FloatArray, room: tuple[FloatArray, FloatArray], reach: tuple[FloatArray, FloatArray]
+) -> FloatArray:
+    """Map 0..reach into a share of 0..room on each side: slope 1 at 0, rising throughout, never above ``value``."""
+    size = np.abs(value)
+    limit = np.where(value > 0, room[0], room[1]) * np.float32(SMOOTH_SHARE)
+    most = np.where(value > 0, reach[0], reach[1])
+    # x·r / (r + x·(1 − r/R)) is x for small x and r at x = R.
+    rest = np.maximum(1 - limit / np.maximum(most, np.float32(1e-6)), 0)
+    bent = size * limit / np.maximum(limit + size * rest, np.float32(1e-6))
+    return np.asarray(np.sign(value) * np.minimum(bent, size), dtype=np.float32)
+
+
+def _bound(value: FloatArray, room: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Keep within the room on each side, without an edge: r · tanh(x / r)."""
+    limit = np.maximum(np.where(value > 0, room[0], room[1]), np.float32(1e-6))
+    return np.asarray(limit * np.tanh(value / limit), dtype=np.float32)
+
+
+@lru_cache(maxsize=16)
+def _of(content: bytes, stepped: bool) -> LegibleColours:
+    table = np.frombuffer(content, dtype=np.float64).reshape(-1, 3)
+    fine = table if stepped else _between(table, np.linspace(0, len(table) - 1, _FINE * (len(table) - 1) + 1))
+    luma = fine @ np.array(LUMA_WEIGHTS)
+    chroma = fine - luma[:, None]
+    probes = np.unique(np.linspace(0, len(fine) - 1, min(_PROBES, len(fine))).round().astype(int))
+    found = [_probe(table, fine[p], p / (len(fine) - 1)) for p in probes]
+    place = np.arange(len(fine))
+    sides = [np.array([f[0] for f in found]), np.array([f[1] for f in found])]
+    limits = [_soften(np.interp(place, probes, side), len(fine) / _PROBES) for side in sides]
+    gain = np.stack([np.interp(place, probes, [f[2][y] for f in found]) for y in range(_LEVELS)], axis=1)
+    gain = np.minimum(_soften(gain, 2.0), _largest_gain(chroma[:, None], np.linspace(0, 1, _LEVELS)))
+    below = np.linspace(REACH, REACH_BELOW_HOT, len(fine))
+    darkest = np.clip(limits[0], np.maximum(luma - below, 0), luma)
+    darkest[: int(COLD * len(fine))] = 0.0
+    brightest = np.clip(limits[1], luma, np.minimum(luma + REACH, 1))
+    as_float = [np.asarray(x, dtype=np.float32) for x in (luma, chroma, darkest, brightest, gain)]
+    return LegibleColours(*as_float)
+
+
+def _between(table: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([np.interp(place, np.arange(len(table)), table[:, c]) for c in range(3)], axis=1)
+
+
+def _soften(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    from scipy.ndimage import gaussian_filter1d
+
+    return np.asarray(gaussian_filter1d(values, sigma, axis=0, mode="nearest"))
+
+
+def _largest_gain(chroma: NDArray[np.float64], luminance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The factor on a chroma (…, 3) at which a channel leaves 0..1, by luminance."""
+    top, bottom = np.maximum(chroma.max(-1), 1e-9), np.minimum(chroma.min(-1), -1e-9)
+    return np.asarray(np.minimum((1 - luminance) / top, luminance / -bottom))
+
+
+def _probe(
+    table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Darkest and brightest luminance at which a colour is read as its uptake, and its best gain at every level."""
+    own = float(colour @ np.array(LUMA_WEIGHTS))
+    chroma = colour - own
+    levels = np.linspace(0, 1, _LEVELS)
+    gains = np.linspace(0, 1, _GAINS)[:, None] * np.minimum(_largest_gain(chroma, levels), 8.0)
+    shown = levels[None, :, None] + gains[..., None] * chroma  # (gains, levels, 3)
+    distance = (table * table).sum(1) - 2.0 * (shown.reshape(-1, 3) @ table.T)
+    read = distance.argmin(1).reshape(gains.shape) / (len(table) - 1)
+    error = np.abs(read - uptake)
+    saturation = np.ptp(shown, axis=-1) / np.maximum(shown.max(-1), 1e-6)
+    saturation /= max(float(np.ptp(colour) / max(colour.max(), 1e-6)), 1e-6)
+    paler, stronger = np.maximum(1 - saturation, 0), np.maximum(saturation - 1.05, 0)
+    best = (error + 0.2 * paler + 0.02 * stronger).argmin(0)
+    pick = (best, np.arange(_LEVELS))
+    at_home = round(own * (_LEVELS - 1))
+    legible = (error[pick] <= error[pick][at_home] + READING_ERROR) & (saturation[pick] >= SATURATION_KEPT)
+    if not np.ptp(colour):
+        legible = error[pick] <= error[pick][at_home] + READING_ERROR
+    low, high = at_home, at_home
+    while low > 0 and legible[low - 1]:
+        low -= 1
+    while high < _LEVELS - 1 and legible[high + 1]:
+        high += 1
+    return float(levels[low]), float(levels[high]), gains[pick]
