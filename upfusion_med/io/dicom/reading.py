@@ -18,7 +18,6 @@ from upfusion_med.io.dicom.scan import open_study
 from upfusion_med.io.dicom.stack import Stack, find_stacks
 from upfusion_med.io.dicom.summary import stored_units
 from upfusion_med.io.dicom.suv import SuvScale, suv_scale, unusual_maximum
-from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
 from upfusion_med.io.frames import FrameChoiceError, check_frame, how_to_choose
 from upfusion_med.io.units import SUV_UNITS
 
@@ -119,10 +118,11 @@ def _suv(stack: Stack, quantity: str | None, shown: str) -> SuvScale | None:
         return None
     try:
         return suv_scale([plane for planes in stack.frames for plane in planes], stack.series.headers)
-    except SuvRefusedError as error:
+    except InputError as error:  # a rule refused it, or a tag that a rule needs is malformed
         raise InputError(
-            f"The PET series {stack.key} of {shown} cannot be converted to SUV by body weight: {error}. Correct the "
-            f"header, or go on with the stored values ({stored_units(stack)}): quantity='raw' (--quantity raw)."
+            f"The PET series {stack.key} of {shown} cannot be converted to SUV by body weight: "
+            f"{str(error).rstrip('.')}. Correct the header, or go on with the stored values ({stored_units(stack)}): "
+            "quantity='raw' (--quantity raw)."
         ) from error
 
 

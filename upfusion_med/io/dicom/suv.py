@@ -37,6 +37,8 @@ _CONSTANT_TRACER = (
 )
 _GRAMS_FROM = 1000.0
 _USUAL_WEIGHT_KG = (2.0, 300.0)
+#: Nobody is that tall in metres; up to the second number it is centimetres.
+_CENTIMETRES_FROM, _MOST_CENTIMETRES = 3.0, 300.0
 #: Human doses are 1e7 to 1e10 Bq; a smaller number than this is in MBq.
 _MEGABECQUEREL_BELOW = 1e5
 _HALF_LIFE_AGREES = 0.05
@@ -108,7 +110,8 @@ def unusual_maximum(maximum: float) -> str:
 
 def _check_constant(series: Sequence[Header]) -> None:
     tracers = [header.item("RadiopharmaceuticalInformationSequence") for header in series]
-    found: dict[str, set[Any]] = {name: {h.texts(keyword) for h in series} for keyword, name in _CONSTANT}
+    # as sets, because the order of corrections says nothing
+    found: dict[str, set[Any]] = {name: {frozenset(h.texts(keyword)) for h in series} for keyword, name in _CONSTANT}
     found["Patient's Weight (0010,1030)"] = {header.number("PatientWeight") for header in series}
     for keyword, name in _CONSTANT_TRACER:
         found[name] = {tracer.number(keyword) if tracer is not None else None for tracer in tracers}
@@ -123,18 +126,19 @@ def _from_gml(header: Header, count: int) -> SuvScale:
         return SuvScale((1.0,) * count, "the values are SUVbw already (GML)", {"units": "GML", "suv_type": kind})
     if kind not in MASS_TYPES:
         raise SuvRefusedError(f"Units are GML with SUV Type (0054,1006) {kind}, which is no mass")
-    weight, height, warnings = *_weight_and_height(header, f"SUV Type {kind}"), []
+    weight_kg, height_cm, put_up_with = _weight_and_height(header, f"SUV Type {kind}")
+    warnings = list(put_up_with)
     sex = header.text("PatientSex").upper()
     if sex not in ("M", "F"):
         warnings.append(f"Patient's Sex (0010,0040) is neither M nor F; the mean of both {kind} formulas was taken.")
-    mass = normalising_mass_kg(kind, sex, weight[0], height)
+    mass = normalising_mass_kg(kind, sex, weight_kg, height_cm)
     if mass <= 0:
         raise SuvRefusedError(f"weight and height give a body size of {kind} that is not positive")
     return SuvScale(
-        (weight[0] / mass,) * count,
+        (weight_kg / mass,) * count,
         f"SUV of type {kind} times weight over {kind} (GML)",
         {"units": "GML", "suv_type": kind},
-        (*weight[1], *warnings),
+        tuple(warnings),
     )
 
 
@@ -142,13 +146,13 @@ def _from_cm2ml(header: Header, count: int) -> SuvScale:
     kind = header.text("SUVType").upper() or "BSA"
     if kind != "BSA":
         raise SuvRefusedError(f"Units are CM2ML with SUV Type (0054,1006) {kind}, which is no surface")
-    weight, height = _weight_and_height(header, "SUV by body surface")
-    factor = weight[0] * 1000 / (body_surface_m2(weight[0], height) * 1e4)
+    weight_kg, height_cm, warnings = _weight_and_height(header, "SUV by body surface")
+    factor = weight_kg * 1000 / (body_surface_m2(weight_kg, height_cm) * 1e4)
     return SuvScale(
         (factor,) * count,
         "SUV by body surface times weight over surface (CM2ML)",
         {"units": "CM2ML", "suv_type": "BSA"},
-        weight[1],
+        warnings,
     )
 
 
@@ -221,6 +225,10 @@ def _from_activity(
         doses = tuple(dose_bq * 2 ** (-seconds / half_life_s) for seconds in elapsed_s)
         reference_rule = times.rule
         warnings += times.warnings + ((warning,) if warning else ())
+        if decay == "NONE" and "DECY" in corrections:
+            warnings += (
+                "Decay Correction (0054,1102) is NONE, but Corrected Image (0028,0051) has DECY; NONE was believed.",
+            )
         steps |= {
             "reference_time": time_of_day(min(times.instants)),
             "administration_time": time_of_day(injected),
@@ -241,19 +249,26 @@ def _weight(header: Header) -> tuple[float, tuple[str, ...]]:
         raise SuvRefusedError(f"Patient's Weight (0010,1030) is {'missing' if weight is None else 'not positive'}")
     if weight > _GRAMS_FROM**2:
         raise SuvRefusedError("Patient's Weight (0010,1030) is no weight of a patient, neither in kg nor in g")
+    warnings = []
     if weight > _GRAMS_FROM:
-        return weight / 1000, ("Patient's Weight (0010,1030) is over 1000; it was taken as grams.",)
+        weight /= 1000
+        warnings.append("Patient's Weight (0010,1030) is over 1000; it was taken as grams.")
     low, high = _USUAL_WEIGHT_KG
     if not low <= weight <= high:
-        return weight, (f"Patient's Weight (0010,1030) is not between {low:g} and {high:g} kg.",)
-    return weight, ()
+        warnings.append(f"Patient's Weight (0010,1030) is not between {low:g} and {high:g} kg.")
+    return weight, tuple(warnings)
 
 
-def _weight_and_height(header: Header, what: str) -> tuple[tuple[float, tuple[str, ...]], float]:
-    weight, height_m = _weight(header), header.number("PatientSize")
-    if height_m is None or height_m <= 0:
+def _weight_and_height(header: Header, what: str) -> tuple[float, float, tuple[str, ...]]:
+    """Weight in kg, height in cm, and what was put up with."""
+    (weight, warnings), height = _weight(header), header.number("PatientSize")
+    if height is None or height <= 0:
         raise SuvRefusedError(f"{what} needs Patient's Size (0010,1020), which is missing or not positive")
-    return weight, height_m * 100
+    if height > _MOST_CENTIMETRES:
+        raise SuvRefusedError("Patient's Size (0010,1020) is no height of a patient, neither in m nor in cm")
+    if height > _CENTIMETRES_FROM:
+        return weight, height, (*warnings, "Patient's Size (0010,1020) is over 3; it was taken as centimetres.")
+    return weight, height * 100, warnings
 
 
 def _dose(tracer: Header) -> tuple[float, tuple[str, ...]]:
