@@ -315,9 +315,8 @@ def run(
         return
     typer.echo(f"{report['modality']['value'].upper()} fused onto the MRI ({report['modality']['how']}).")
     typer.echo(f"Alignment: {report['alignment']['how']}.")
-    typer.echo(
-        f"Colour: {report['colour']}. Network: {report['network'].get('model')}, {report['seconds']['network']} s."
-    )
+    took = f", {report['seconds']['network']} s" if "network" in report["seconds"] else ""
+    typer.echo(f"Colour: {report['colour']}. Network: {report['network'].get('model')}{took}.")
     for warning in report["warnings"]:
         typer.secho(f"Warning: {warning}", fg="yellow", err=True)
     typer.echo("\n".join(str(f) for f in files))

@@ -125,7 +125,7 @@ def summary_of(stack: Stack) -> SeriesSummary:
     if stack.geometry is not None:
         size = (planes[0].columns, planes[0].rows, len(planes))
         geometry = Geometry(size, RAS_FROM_LPS @ stack.geometry.affine_lps)
-    suv, possible = _suv_of(stack)
+    suv, possible, suv_warnings = _suv_of(stack)
     return SeriesSummary(
         key=stack.key,
         modality=_safe(lambda: first.text("Modality")),
@@ -145,17 +145,19 @@ def summary_of(stack: Stack) -> SeriesSummary:
         suv=suv,
         is_suv_possible=possible,
         problem=stack.problem,
-        warnings=stack.series.warnings + (stack.geometry.warnings if stack.geometry else ()),
+        warnings=stack.series.warnings + (stack.geometry.warnings if stack.geometry else ()) + suv_warnings,
     )
 
 
-def _suv_of(stack: Stack) -> tuple[str, bool]:
+def _suv_of(stack: Stack) -> tuple[str, bool, tuple[str, ...]]:
+    """The rule or why there is none, whether there is one, and what it puts up with."""
     if stack.series.modality is not Modality.PET or not stack.frames:
-        return "", False
+        return "", False, ()
     try:
-        return suv_scale(stack.frames[0], stack.series.headers).rule, True
+        scale = suv_scale(stack.frames[0], stack.series.headers)
     except InputError as error:
-        return f"not possible: {error}", False
+        return f"not possible: {error}", False, ()
+    return scale.rule, True, scale.warnings
 
 
 def _orientation(geometry: Geometry) -> str:
