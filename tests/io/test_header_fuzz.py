@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import os
 import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fuzzing import FUZZED
 from upfusion_med.core import UpFusionError, Volume
 from upfusion_med.io import describe_kind, load_volume, save_rgb_nrrd, save_scalar_nifti, save_scalar_nrrd
 
 _SECONDS = 5.0
-#: UPFUSION_FUZZ=6000 tries as many headers of each kind instead (a quarter of an hour).
-FUZZED = settings(
-    max_examples=int(os.environ.get("UPFUSION_FUZZ", "60")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 ARRAY = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
 
