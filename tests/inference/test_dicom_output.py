@@ -5,9 +5,10 @@ import pydicom
 import pytest
 
 from tests.inference.maximum_backend import MaximumBackend
-from tests.io.dicom_phantom import MR, PATIENT_FACTS, PT, slices, write
-from upfusion_med.core import FuseSettings, Modality, OutputFormat, Volume
+from tests.io.dicom_phantom import CT, MR, PATIENT_FACTS, PT, slices, write
+from upfusion_med.core import FuseSettings, InputError, Modality, OutputFormat, Volume
 from upfusion_med.inference import fuse
+from upfusion_med.inference.fusion import read_study
 from upfusion_med.io import load_volume
 
 
@@ -30,6 +31,21 @@ def test_the_fused_series_lies_where_the_mri_lies_and_belongs_to_its_study(resul
     assert fused.SeriesInstanceUID != mri.SeriesInstanceUID
     assert "Not for diagnostic use" in fused.SeriesDescription
     assert "Not for diagnostic use" in fused.ImageComments
+
+
+def test_a_tilted_ct_is_fused_where_it_lies_once_it_is_accepted(tmp_path):
+    mr = write(tmp_path / "mr", slices(sop=MR, series="a", step=(0, 0, 2.5)))
+    ct = write(tmp_path / "ct", slices(sop=CT, series="b", step=(0, 0.8, 3.0)))
+    with pytest.raises(InputError, match=r"tilted stack.*--accept-tilt"):
+        fuse(mr, ct, backend=MaximumBackend())
+    study = read_study(mr, ct, FuseSettings(accept_tilt=True))
+    # both hold 2x + 3y + 5z of their place, which linear interpolation between voxel centres keeps
+    index = np.stack([*np.indices(study.mri.array.shape), np.ones(study.mri.array.shape)], axis=-1)
+    of_ct = index @ (np.linalg.inv(study.functional.affine) @ study.mri.affine).T[:, :3]
+    between = ((of_ct >= 0) & (of_ct <= np.array(study.functional.array.shape) - 1)).all(axis=-1)
+    assert between.mean() > 0.3
+    resampled = study.prepared.alignment.functional.array
+    np.testing.assert_allclose(resampled[between], study.mri.array[between], atol=0.15)
 
 
 def test_deidentified_output_names_nobody(result, tmp_path):

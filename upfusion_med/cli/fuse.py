@@ -163,6 +163,14 @@ def fuse(
         Optional[str],  # noqa: UP045
         typer.Option(help="The same for an MRI of several volumes.", rich_help_panel=_INPUT),
     ] = None,
+    accept_tilt: Annotated[
+        bool,
+        typer.Option(
+            "--accept-tilt",
+            help="Take tilted DICOM slices (CT) where they lie, instead of refusing them.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = False,
     register: Annotated[
         Registering,
         typer.Option(
@@ -275,6 +283,7 @@ def fuse(
         quantity=quantity,
         functional_frame=parse_frame(frame),
         mri_frame=parse_frame(mri_frame),
+        accept_tilt=accept_tilt,
         register=register,
         transform=None if transform is None else str(transform),
         bias_correction=bias_correction,

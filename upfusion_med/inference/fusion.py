@@ -129,7 +129,9 @@ def read_study(
     progress, clock = progress or SilentProgress(), clock or Clock()
     progress.stage("reading", 2)
     with clock("read"):
-        first, mri_study = _load(mri, "MRI", settings.mri_series, MRI_ROLES, frame=settings.mri_frame)
+        first, mri_study = _load(
+            mri, "MRI", settings.mri_series, MRI_ROLES, None, settings.mri_frame, settings.accept_tilt
+        )
         progress.advance()
         second, functional_study = _load(
             functional,
@@ -138,6 +140,7 @@ def read_study(
             FUNCTIONAL_ROLES,
             settings.quantity,
             settings.functional_frame,
+            settings.accept_tilt,
         )
         progress.advance()
     choice = choose_modality(settings.modality, second, _path(functional))
@@ -212,12 +215,13 @@ def _load(
     name: str,
     series: str | None,
     roles: tuple[tuple[str, ...], ...],
-    quantity: str | None = None,
-    frame: FrameChoice = None,
+    quantity: str | None,
+    frame: FrameChoice,
+    accept_tilt: bool,
 ) -> tuple[Volume, SourceStudy | None]:
     if isinstance(source, Volume):
         return source, None
     try:
-        return load_source(source, series=series, roles=roles, quantity=quantity, frame=frame)
+        return load_source(source, series=series, roles=roles, quantity=quantity, frame=frame, accept_tilt=accept_tilt)
     except InputError as error:
         raise InputError(f"The {name} cannot be used. {error}") from error

@@ -29,6 +29,7 @@ def read_dicom(
     quantity: str | None = None,
     modality: Modality | None = None,
     frame: FrameChoice = None,
+    accept_tilt: bool = False,
 ) -> Volume:
     """Read one volume from a DICOM file, a folder with its subfolders, or a zip archive.
 
@@ -38,6 +39,7 @@ def read_dicom(
         quantity: None or ``"suv"`` for SUVbw in PET, ``"raw"`` for the rescaled values.
         modality: Narrows the choice when there are several volumes.
         frame: For a time series: number of the frame (from 0) or ``"mean"``.
+        accept_tilt: Take a tilted stack (CT with a tilted gantry) as the sheared grid that it is.
 
     Returns:
         Values in (X, Y, Z), slices along the normal; ``notes["dicom"]`` and, for PET, ``notes["suv"]`` say how they
@@ -48,7 +50,8 @@ def read_dicom(
         UsageError: ``series`` or ``frame`` does not exist.
     """
     with open_study(path) as study:
-        stack = choose_stack(find_stacks(study.images, study.shown), study, series, modality)
+        stacks = find_stacks(study.images, study.shown, accept_tilt=accept_tilt)
+        stack = choose_stack(stacks, study, series, modality)
         return stack_volume(stack, study.shown, quantity, frame)
 
 
