@@ -232,7 +232,7 @@ def _from_activity(
         steps |= {
             "reference_time": time_of_day(min(times.instants)),
             "administration_time": time_of_day(injected),
-            "administration_date": "stated" if dated else "by the series date",
+            "administration_date": "stated" if dated else "by the time of the scan",
             "elapsed_min": _range([seconds / 60 for seconds in elapsed_s]),
         }
     else:
