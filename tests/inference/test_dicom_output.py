@@ -54,6 +54,17 @@ def test_deidentified_output_names_nobody(result, tmp_path):
     assert not any(fact.encode() in content for fact in PATIENT_FACTS)
 
 
+def test_two_patients_are_warned_of_and_no_dicom_is_written(tmp_path):
+    write(tmp_path / "mr", slices(sop=MR, series="a"))
+    write(tmp_path / "ct", slices(sop=CT, series="b", tweak=lambda d, k: setattr(d, "PatientID", "SOMEBODY-ELSE")))
+    result = fuse(tmp_path / "mr", tmp_path / "ct", backend=MaximumBackend())
+    (warning,) = result.report["warnings"]
+    assert "different values of Patient ID" in warning and "SOMEBODY" not in str(result.report)
+    with pytest.raises(InputError, match="expected one patient"):
+        result.save(tmp_path / "out", [OutputFormat.DICOM])
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_report_names_nobody(result):
     assert not any(fact in str(result.report) for fact in PATIENT_FACTS)
 

@@ -38,6 +38,10 @@ Source = Volume | str | os.PathLike[str]
 #: DICOM modalities by role, the likelier group first.
 MRI_ROLES = (("MR",),)
 FUNCTIONAL_ROLES = (("PT", "NM"), ("CT",))
+_TWO_PATIENTS = (
+    "The MRI and the functional series have different values of Patient ID (0010,0020): check that both are of one "
+    "patient. DICOM output is refused."
+)
 
 
 def fuse(
@@ -146,6 +150,8 @@ def read_study(
     choice = choose_modality(settings.modality, second, _path(functional))
     with clock("prepare"):
         prepared = prepare(first, second, choice, settings, progress)
+    if mri_study is not None and functional_study is not None and not mri_study.is_same_patient(functional_study):
+        prepared.facts["warnings"].append(_TWO_PATIENTS)
     return Study(first, second, choice, prepared, settings, mri_study, functional_study)
 
 
