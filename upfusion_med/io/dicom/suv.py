@@ -11,6 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from upfusion_med.io.dicom.administration import (
+    administered_dose,
+    body_weight,
+    body_weight_and_height,
+    tracer_half_life,
+)
 from upfusion_med.io.dicom.body_size import MASS_TYPES, body_surface_m2, normalising_mass_kg
 from upfusion_med.io.dicom.clock import time_of_day
 from upfusion_med.io.dicom.decay import (
@@ -21,7 +27,6 @@ from upfusion_med.io.dicom.decay import (
 )
 from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.plane import Plane
-from upfusion_med.io.dicom.radionuclide import radionuclide_by_code
 from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
 
 #: Tags that must say the same on every slice, and what a message calls them.
@@ -35,15 +40,6 @@ _CONSTANT_TRACER = (
     ("RadionuclideTotalDose", "Radionuclide Total Dose (0018,1074)"),
     ("RadionuclideHalfLife", "Radionuclide Half Life (0018,1075)"),
 )
-_GRAMS_FROM = 1000.0
-_USUAL_WEIGHT_KG = (2.0, 300.0)
-#: Nobody is that tall in metres; up to the second number it is centimetres.
-_CENTIMETRES_FROM, _MOST_CENTIMETRES = 3.0, 300.0
-#: Human doses are 1e7 to 1e10 Bq; a smaller number than this is in MBq.
-_MEGABECQUEREL_BELOW = 1e5
-_HALF_LIFE_AGREES = 0.05
-#: One second to about three years.
-_USUAL_HALF_LIFE_S = (1.0, 1e8)
 _USUAL_SUV_MAXIMUM = (0.01, 1000.0)
 
 
@@ -126,7 +122,7 @@ def _from_gml(header: Header, count: int) -> SuvScale:
         return SuvScale((1.0,) * count, "the values are SUVbw already (GML)", {"units": "GML", "suv_type": kind})
     if kind not in MASS_TYPES:
         raise SuvRefusedError(f"Units are GML with SUV Type (0054,1006) {kind}, which is no mass")
-    weight_kg, height_cm, put_up_with = _weight_and_height(header, f"SUV Type {kind}")
+    weight_kg, height_cm, put_up_with = body_weight_and_height(header, f"SUV Type {kind}")
     warnings = list(put_up_with)
     sex = header.text("PatientSex").upper()
     if sex not in ("M", "F"):
@@ -146,7 +142,7 @@ def _from_cm2ml(header: Header, count: int) -> SuvScale:
     kind = header.text("SUVType").upper() or "BSA"
     if kind != "BSA":
         raise SuvRefusedError(f"Units are CM2ML with SUV Type (0054,1006) {kind}, which is no surface")
-    weight_kg, height_cm, warnings = _weight_and_height(header, "SUV by body surface")
+    weight_kg, height_cm, warnings = body_weight_and_height(header, "SUV by body surface")
     factor = weight_kg * 1000 / (body_surface_m2(weight_kg, height_cm) * 1e4)
     return SuvScale(
         (factor,) * count,
@@ -191,13 +187,13 @@ def _from_activity(
     units: str,
 ) -> SuvScale:
     header = slices[0]
-    weight_kg, warnings = _weight(header)
+    weight_kg, warnings = body_weight(header)
     tracer = header.item("RadiopharmaceuticalInformationSequence")
     if tracer is None:
         raise SuvRefusedError("Radiopharmaceutical Information Sequence (0054,0016) is missing")
-    dose_bq, more = _dose(tracer)
+    dose_bq, more = administered_dose(tracer)
     warnings += more
-    half_life_s, more = _half_life(tracer)
+    half_life_s, more = tracer_half_life(tracer)
     warnings += more
     steps: dict[str, Any] = {"units": units, "dose_bq": dose_bq, "half_life_s": half_life_s}
     if units == "CNTS":
@@ -241,66 +237,6 @@ def _from_activity(
     steps["reference_rule"] = reference_rule
     rule = f"activity times weight over the dose at the reference time ({units}, {decay}): {reference_rule}"
     return SuvScale(factors, rule, steps, warnings)
-
-
-def _weight(header: Header) -> tuple[float, tuple[str, ...]]:
-    weight = header.number("PatientWeight")
-    if weight is None or weight <= 0:
-        raise SuvRefusedError(f"Patient's Weight (0010,1030) is {'missing' if weight is None else 'not positive'}")
-    if weight > _GRAMS_FROM**2:
-        raise SuvRefusedError("Patient's Weight (0010,1030) is no weight of a patient, neither in kg nor in g")
-    warnings = []
-    if weight > _GRAMS_FROM:
-        weight /= 1000
-        warnings.append("Patient's Weight (0010,1030) is over 1000; it was taken as grams.")
-    low, high = _USUAL_WEIGHT_KG
-    if not low <= weight <= high:
-        warnings.append(f"Patient's Weight (0010,1030) is not between {low:g} and {high:g} kg.")
-    return weight, tuple(warnings)
-
-
-def _weight_and_height(header: Header, what: str) -> tuple[float, float, tuple[str, ...]]:
-    """Weight in kg, height in cm, and what was put up with."""
-    (weight, warnings), height = _weight(header), header.number("PatientSize")
-    if height is None or height <= 0:
-        raise SuvRefusedError(f"{what} needs Patient's Size (0010,1020), which is missing or not positive")
-    if height > _MOST_CENTIMETRES:
-        raise SuvRefusedError("Patient's Size (0010,1020) is no height of a patient, neither in m nor in cm")
-    if height > _CENTIMETRES_FROM:
-        return weight, height, (*warnings, "Patient's Size (0010,1020) is over 3; it was taken as centimetres.")
-    return weight, height * 100, warnings
-
-
-def _dose(tracer: Header) -> tuple[float, tuple[str, ...]]:
-    dose = tracer.number("RadionuclideTotalDose")
-    if dose is None or dose <= 0:
-        raise SuvRefusedError(f"Radionuclide Total Dose (0018,1074) is {'missing' if dose is None else 'not positive'}")
-    if dose < _MEGABECQUEREL_BELOW:
-        return dose * 1e6, ("Radionuclide Total Dose (0018,1074) is too small for Bq; it was taken as MBq.",)
-    return dose, ()
-
-
-def _half_life(tracer: Header) -> tuple[float, tuple[str, ...]]:
-    code = tracer.item("RadionuclideCodeSequence")
-    known = radionuclide_by_code(code.text("CodeValue")) if code is not None else None
-    half_life = tracer.number("RadionuclideHalfLife")
-    if half_life is None or half_life <= 0:
-        if known is None:
-            raise SuvRefusedError(
-                "Radionuclide Half Life (0018,1075) is missing and the Radionuclide Code (0054,0300) is unknown"
-            )
-        return known.half_life_s, (
-            f"Radionuclide Half Life (0018,1075) is missing; {known.half_life_s:g} s of {known.name} was taken.",
-        )
-    low, high = _USUAL_HALF_LIFE_S
-    if not low <= half_life <= high:
-        raise SuvRefusedError(f"Radionuclide Half Life (0018,1075) is {half_life:g} s; no tracer has that")
-    if known is not None and abs(half_life / known.half_life_s - 1) > _HALF_LIFE_AGREES:
-        return half_life, (
-            f"Radionuclide Half Life (0018,1075) is {half_life:g} s, but its code says {known.name} with "
-            f"{known.half_life_s:g} s; the stated half-life was taken.",
-        )
-    return half_life, ()
 
 
 def _range(values: Sequence[float]) -> float | tuple[float, float]:
