@@ -17,7 +17,8 @@ from upfusion_med.io.dicom.plane import Plane
 from upfusion_med.io.dicom.scan import open_study
 from upfusion_med.io.dicom.stack import Stack, find_stacks
 from upfusion_med.io.dicom.summary import stored_units
-from upfusion_med.io.dicom.suv import SuvScale, suv_scale, unusual_maximum
+from upfusion_med.io.dicom.suv import suv_scale, unusual_maximum
+from upfusion_med.io.dicom.suv_scale import SuvScale, span
 from upfusion_med.io.frames import FrameChoiceError, check_frame, how_to_choose
 from upfusion_med.io.units import SUV_UNITS
 
@@ -77,7 +78,7 @@ def stack_volume(stack: Stack, shown: str, quantity: str | None, frame: FrameCho
         warnings.extend(more_warnings)
         notes["suv"] = {
             "rule": scale.rule,
-            "factor": _range(scale.factors),
+            "factor": span(scale.factors),
             **scale.steps,
             "warnings": tuple(more_warnings),
         }
@@ -144,8 +145,8 @@ def _facts(stack: Stack, frame: FrameChoice) -> dict[str, Any]:
         "series": uid_digest(stack.series.first.text("SeriesInstanceUID")),
         "slices": len(planes),
         "photometric_interpretation": stack.series.first.text("PhotometricInterpretation"),
-        "rescale_slope": _range([plane.slope for plane in planes]),
-        "rescale_intercept": _range([plane.intercept for plane in planes]),
+        "rescale_slope": span([plane.slope for plane in planes]),
+        "rescale_intercept": span([plane.intercept for plane in planes]),
     }
     if stack.part:
         facts["part"] = stack.part
@@ -154,8 +155,3 @@ def _facts(stack: Stack, frame: FrameChoice) -> dict[str, Any]:
         facts["frames"] = len(stack.frames)
         facts["frames_by"] = stack.frame_name
     return facts
-
-
-def _range(values: tuple[float, ...] | list[float]) -> float | tuple[float, float]:
-    low, high = min(values), max(values)
-    return low if low == high else (low, high)

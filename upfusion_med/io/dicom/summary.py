@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from upfusion_med.core import RAS_FROM_LPS, Geometry, InputError, Modality
+from upfusion_med.io.dicom.enhanced_pet import enhanced_units
 from upfusion_med.io.dicom.header import uid_digest
 from upfusion_med.io.dicom.scan import open_study
 from upfusion_med.io.dicom.stack import Stack, find_stacks
@@ -105,6 +106,8 @@ def stored_units(stack: Stack) -> str:
         return COUNT_UNITS
     if stack.series.modality is Modality.PET:
         units = first.text("Units").upper()
+        if not units and stack.frames and stack.frames[0][0].frame is not None:
+            return enhanced_units(stack.frames[0][0])
         if units == "GML" and first.text("SUVType").upper() in ("", "BW"):
             return SUV_UNITS
         names = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from upfusion_med.io.dicom.administration import (
@@ -25,9 +24,11 @@ from upfusion_med.io.dicom.decay import (
     none_reference_times,
     start_reference_times,
 )
+from upfusion_med.io.dicom.enhanced_pet import enhanced_suv_scale
 from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.plane import Plane
 from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
+from upfusion_med.io.dicom.suv_scale import SuvScale, span
 
 #: Tags that must say the same on every slice, and what a message calls them.
 _CONSTANT = (
@@ -43,23 +44,6 @@ _CONSTANT_TRACER = (
 _USUAL_SUV_MAXIMUM = (0.01, 1000.0)
 
 
-@dataclass(frozen=True)
-class SuvScale:
-    """How the rescaled values of a series become SUV by body weight.
-
-    Attributes:
-        factors: For each slice, what its rescaled values are multiplied by.
-        rule: The rule in words.
-        steps: Facts of the conversion for the report; no facts about the patient.
-        warnings: What was put up with.
-    """
-
-    factors: tuple[float, ...]
-    rule: str
-    steps: dict[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
 def suv_scale(planes: Sequence[Plane], series: Sequence[Header]) -> SuvScale:
     """The factors from rescaled values to SUVbw.
 
@@ -73,9 +57,9 @@ def suv_scale(planes: Sequence[Plane], series: Sequence[Header]) -> SuvScale:
 
     Source: QIBA FDG-PET/CT Profile, vendor-neutral pseudo-code; PS3.3 C.8.9.1; IBSI SUV objects.
     """
-    if any(plane.frame is not None for plane in planes):
-        raise SuvRefusedError("it is a multi-frame PET, whose SUV rules are not known here")
     slices = [plane.header for plane in planes]
+    if any(plane.frame is not None for plane in planes) and not slices[0].text("Units"):
+        return enhanced_suv_scale(planes)
     _check_constant(series)
     intercept = next((plane.intercept for plane in planes if plane.intercept != 0), 0.0)
     if intercept != 0:
@@ -197,7 +181,7 @@ def _from_activity(
     warnings += more
     steps: dict[str, Any] = {"units": units, "dose_bq": dose_bq, "half_life_s": half_life_s}
     if units == "CNTS":
-        steps["activity_factor"] = _range(to_bq_per_ml)
+        steps["activity_factor"] = span(to_bq_per_ml)
 
     decay = header.text("DecayCorrection").upper()
     steps["decay_correction"] = decay
@@ -229,7 +213,7 @@ def _from_activity(
             "reference_time": time_of_day(min(times.instants)),
             "administration_time": time_of_day(injected),
             "administration_date": "stated" if dated else "by the time of the scan",
-            "elapsed_min": _range([seconds / 60 for seconds in elapsed_s]),
+            "elapsed_min": span([seconds / 60 for seconds in elapsed_s]),
         }
     else:
         raise SuvRefusedError(f"Decay Correction (0054,1102) is {decay or 'missing'}; expected START, ADMIN or NONE")
@@ -237,8 +221,3 @@ def _from_activity(
     steps["reference_rule"] = reference_rule
     rule = f"activity times weight over the dose at the reference time ({units}, {decay}): {reference_rule}"
     return SuvScale(factors, rule, steps, warnings)
-
-
-def _range(values: Sequence[float]) -> float | tuple[float, float]:
-    low, high = min(values), max(values)
-    return low if low == high else (low, high)
