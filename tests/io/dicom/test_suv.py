@@ -157,6 +157,17 @@ def test_acquisition_after_midnight_without_a_date_is_the_next_day():
     assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
 
 
+def test_bare_start_time_many_hours_before_the_scan_is_warned_of():
+    def tweak(d, k):
+        tracer(d).RadiopharmaceuticalStartTime = "103000"
+        tracer(d).RadionuclideHalfLife = 282240
+        del tracer(d).RadiopharmaceuticalStartDateTime, tracer(d).RadionuclideCodeSequence
+
+    scale = suv_scale(*pet(tweak))
+    assert scale.factors == pytest.approx([expected(23.5 * 3600, half_life=282240)], rel=1e-12)
+    assert "23.5 hours before the scan" in scale.warnings[0]
+
+
 def test_bare_start_time_after_the_scan_is_on_the_day_before():
     def tweak(d, k):
         d.SeriesTime = d.AcquisitionTime = "003000"

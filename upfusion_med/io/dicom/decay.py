@@ -175,6 +175,16 @@ def administration_time(pet: Header, tracer: Header, earliest_reference: datetim
     moment = datetime.combine(earliest_reference.date(), hour)
     if moment > earliest_reference + _ONE_SECOND:
         moment -= timedelta(days=1)
+    elapsed = earliest_reference - moment
+    if elapsed > _HALF_A_DAY:
+        return (
+            moment,
+            False,
+            (
+                "Radiopharmaceutical Start Time (0018,1072) has no date; it was taken as "
+                f"{elapsed.total_seconds() / 3600:.1f} hours before the scan."
+            ),
+        )
     return moment, False, ""
 
 
