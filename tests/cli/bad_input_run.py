@@ -45,6 +45,8 @@ class Outcome:
         err: What it printed to the error stream.
         left: Names of what is in the output's folder that was not there before.
         seconds: How long it took.
+        made: The bad input itself.
+        folder: Where it was made.
     """
 
     exit_code: int
@@ -52,6 +54,8 @@ class Outcome:
     err: str
     left: tuple[str, ...]
     seconds: float
+    made: object
+    folder: Path
 
 
 def run_command(*arguments: object) -> tuple[int, str, str]:
@@ -86,14 +90,13 @@ def run_on(bad: BadInput, folder: Path) -> Outcome:
     begin = time.monotonic()
     code, out, err = run_command("fuse", *pair, "--output", place / "out", *bad.options)
     seconds = time.monotonic() - begin
-    return Outcome(code, out, err, tuple(sorted(p.name for p in place.iterdir())), seconds)
+    return Outcome(code, out, err, tuple(sorted(p.name for p in place.iterdir())), seconds, path, folder)
 
 
-def row_of(bad: BadInput, folder: Path) -> str:
+def row_of(bad: BadInput, outcome: Outcome) -> str:
     """The line of the page, from a real run."""
-    outcome = run_on(bad, folder)
-    message = outcome.err.strip().removeprefix("Error: ").replace("\n", " ")
-    message = message.replace(f"{folder}/input/", "").replace(f"{folder}/input", "folder").replace("|", "\\|")
+    message, place = outcome.err.strip().removeprefix("Error: ").replace("\n", " "), f"{outcome.folder}/input"
+    message = message.replace(f"{place}/", "").replace(place, "folder").replace("|", "\\|")
     options = f" (`{' '.join(bad.options)}`)" if bad.options else " (given as the MRI)" if bad.as_mri else ""
     return f"| {bad.name}{options} | {outcome.exit_code} | {message} |\n"
 
@@ -103,7 +106,7 @@ def page() -> str:
     rows = []
     for bad in BAD_INPUTS:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(row_of(bad, Path(folder)))
+            rows.append(row_of(bad, run_on(bad, Path(folder))))
     return HEAD + "".join(rows)
 
 

@@ -493,7 +493,7 @@ BAD_INPUTS = (
     BadInput("DICOM of one slice", study(phantom.slices, positions=[phantom.ORIGIN]), ("one slice only", "whole series")),
     BadInput("DICOM, a slice missing", study(phantom.slices, positions=GAPPED), ("misses 1 slice", "Copy the whole series")),
     BadInput("DICOM, uneven slices", study(phantom.slices, positions=UNEVEN), ("irregular", "Copy the whole series")),
-    BadInput("DICOM, tilted gantry", study(phantom.slices, step=(0, 1, 3)), ("tilted", "Resample")),
+    BadInput("DICOM, tilted gantry", study(phantom.slices, step=(0, 1, 3)), ("tilted", "--accept-tilt")),
     BadInput("DICOM, two slices at each place", study(phantom.slices, positions=TWICE), ("lie at one place", "Remove the copy")),
     # DICOM: which series, which patient, which frame
     BadInput("DICOM, two patients in one folder", two_patients, ("more than one patient", "Give the folder of one patient")),

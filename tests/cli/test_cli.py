@@ -54,6 +54,12 @@ def test_fuse_writes_the_result_and_says_what_was_done(study, tmp_path):
     assert str(tmp_path) not in json.dumps(report)
 
 
+def test_alpha_blending_needs_no_network_and_says_so(study, tmp_path):
+    done = upfusion("fuse", *study, "--output", tmp_path / "out", "--modality", "pet", "--blend", "alpha")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Network: none: alpha blending, 0.5 functional." in done.stdout
+
+
 def test_quiet_says_nothing(study, tmp_path):
     done = upfusion("fuse", *study, "--output", tmp_path / "out", "--quiet", "--format", "nrrd")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -53,6 +53,11 @@ def test_study_as_json(app, study):
     assert by_type["PT"]["is_suv_possible"] is False
 
 
+def test_what_the_conversion_to_suv_puts_up_with_is_shown(app, tmp_path):
+    phantom.write(tmp_path, phantom.pet_slices(tweak=lambda d, k: setattr(d, "PatientWeight", 70000)))
+    assert "s1 Patient's Weight (0010,1030) is over 1000; it was taken as grams." in run(app, tmp_path).output
+
+
 def test_problem_files_are_shown(app, study):
     (study / "broken").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 300)
     result = run(app, study)

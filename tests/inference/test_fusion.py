@@ -265,6 +265,16 @@ def test_uptake_below_the_ramp_leaves_the_mri_untouched(study):
     np.testing.assert_array_equal(result.volume.array[hot], full.volume.array[hot])
 
 
+def test_a_table_whose_luma_falls_is_accepted_with_a_warning(study):
+    warnings = {
+        name: fuse(*study, FuseSettings(modality=Modality.PET, lut=name), backend=MaximumBackend()).report["warnings"]
+        for name in ("pet", "pet_20_step", "hot_iron")
+    }
+    assert warnings["hot_iron"] == []
+    for name in ("pet", "pet_20_step"):
+        assert f"luminance of the colour table '{name}' is not monotone" in warnings[name][0]
+
+
 def test_alpha_blending_mixes_the_colours_and_needs_no_network(study):
     mri, pet = study
     settings = FuseSettings(modality=Modality.PET, blend=Blend.ALPHA, alpha=0.25)

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fuzzing import FUZZED
 from upfusion_med.core import UpFusionError, Volume
 from upfusion_med.io import describe_kind, load_volume, save_rgb_nrrd, save_scalar_nifti, save_scalar_nrrd
 
 _SECONDS = 5.0
-QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-LONG = settings(max_examples=6000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ARRAY = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
 
@@ -106,7 +104,9 @@ def originals(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
-def _flip(tmp_path_factory, data):
+@FUZZED
+@given(data=st.data())
+def test_flipped_bytes(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("flip")
     made = originals(folder)
     name = data.draw(st.sampled_from(sorted(made)))
@@ -123,7 +123,9 @@ def _flip(tmp_path_factory, data):
     survives(folder / name)
 
 
-def _nifti_fields(tmp_path_factory, data):
+@FUZZED
+@given(data=st.data())
+def test_any_field_of_nifti(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("fields")
     header = nibabel.Nifti1Header()
     header.set_data_shape(ARRAY.shape)
@@ -143,7 +145,9 @@ def _nifti_fields(tmp_path_factory, data):
     survives(path)
 
 
-def _lines(tmp_path_factory, data):
+@FUZZED
+@given(data=st.data())
+def test_any_line_of_nrrd_and_metaimage(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("lines")
     made = originals(folder)
     is_nrrd = data.draw(st.booleans())
@@ -164,19 +168,3 @@ def _lines(tmp_path_factory, data):
     tail = content[ends:] if is_nrrd else b"\n" + content[ends:]
     (folder / name).write_bytes("\n".join(kept).encode("latin-1") + tail)
     survives(folder / name)
-
-
-test_flipped_bytes = QUICK(given(data=st.data())(_flip))
-test_any_field_of_nifti = QUICK(given(data=st.data())(_nifti_fields))
-test_any_line_of_nrrd_and_metaimage = QUICK(given(data=st.data())(_lines))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fuzz", [_flip, _nifti_fields, _lines], ids=["bytes", "fields", "lines"])
-def test_much_longer(fuzz, tmp_path_factory):
-    @LONG
-    @given(st.data())
-    def many(data):
-        fuzz(tmp_path_factory, data)
-
-    many()

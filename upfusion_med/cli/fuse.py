@@ -163,6 +163,14 @@ def fuse(
         Optional[str],  # noqa: UP045
         typer.Option(help="The same for an MRI of several volumes.", rich_help_panel=_INPUT),
     ] = None,
+    accept_tilt: Annotated[
+        bool,
+        typer.Option(
+            "--accept-tilt",
+            help="Take tilted DICOM slices (CT) where they lie, instead of refusing them.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = False,
     register: Annotated[
         Registering,
         typer.Option(
@@ -285,6 +293,7 @@ def fuse(
         quantity=quantity,
         functional_frame=parse_frame(frame),
         mri_frame=parse_frame(mri_frame),
+        accept_tilt=accept_tilt,
         register=register,
         transform=None if transform is None else str(transform),
         bias_correction=bias_correction,
@@ -326,9 +335,8 @@ def run(
         return
     typer.echo(f"{report['modality']['value'].upper()} fused onto the MRI ({report['modality']['how']}).")
     typer.echo(f"Alignment: {report['alignment']['how']}.")
-    typer.echo(
-        f"Colour: {report['colour']}. Network: {report['network'].get('model')}, {report['seconds']['network']} s."
-    )
+    took = f", {report['seconds']['network']} s" if "network" in report["seconds"] else ""
+    typer.echo(f"Colour: {report['colour']}. Network: {report['network'].get('model')}{took}.")
     for warning in report["warnings"]:
         typer.secho(f"Warning: {warning}", fg="yellow", err=True)
     typer.echo("\n".join(str(f) for f in files))

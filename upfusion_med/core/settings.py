@@ -93,6 +93,7 @@ class FuseSettings:
         quantity: What to read from a PET series: ``"suv"``, ``"raw"``, or None: SUV where the file has it.
         mri_frame: Of a series of volumes: number of the frame from 0, ``"mean"``, or None: there must be one only.
         functional_frame: The same for the functional image.
+        accept_tilt: Take a DICOM stack of tilted slices (CT) as the sheared grid that it is, instead of refusing it.
         register: What brings the functional image onto the MRI: the positions in the files, registration where their
             frames of reference are known to differ (``auto``), or registration in any case (``rigid``).
         transform: File with an ITK transform from the MRI's space to the functional image's; replaces ``register``.
@@ -128,6 +129,7 @@ class FuseSettings:
     quantity: str | None = None
     mri_frame: FrameChoice = None
     functional_frame: FrameChoice = None
+    accept_tilt: bool = False
     register: Registering = Registering.AUTO
     transform: str | None = None
     bias_correction: bool = False

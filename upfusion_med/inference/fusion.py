@@ -38,6 +38,10 @@ Source = Volume | str | os.PathLike[str]
 #: DICOM modalities by role, the likelier group first.
 MRI_ROLES = (("MR",),)
 FUNCTIONAL_ROLES = (("PT", "NM"), ("CT",))
+_TWO_PATIENTS = (
+    "The MRI and the functional series have different values of Patient ID (0010,0020): check that both are of one "
+    "patient. DICOM output is refused."
+)
 
 
 def fuse(
@@ -129,7 +133,9 @@ def read_study(
     progress, clock = progress or SilentProgress(), clock or Clock()
     progress.stage("reading", 2)
     with clock("read"):
-        first, mri_study = _load(mri, "MRI", settings.mri_series, MRI_ROLES, frame=settings.mri_frame)
+        first, mri_study = _load(
+            mri, "MRI", settings.mri_series, MRI_ROLES, None, settings.mri_frame, settings.accept_tilt
+        )
         progress.advance()
         second, functional_study = _load(
             functional,
@@ -138,11 +144,14 @@ def read_study(
             FUNCTIONAL_ROLES,
             settings.quantity,
             settings.functional_frame,
+            settings.accept_tilt,
         )
         progress.advance()
     choice = choose_modality(settings.modality, second, _path(functional))
     with clock("prepare"):
         prepared = prepare(first, second, choice, settings, progress)
+    if mri_study is not None and functional_study is not None and not mri_study.is_same_patient(functional_study):
+        prepared.facts["warnings"].append(_TWO_PATIENTS)
     return Study(first, second, choice, prepared, settings, mri_study, functional_study)
 
 
@@ -212,12 +221,13 @@ def _load(
     name: str,
     series: str | None,
     roles: tuple[tuple[str, ...], ...],
-    quantity: str | None = None,
-    frame: FrameChoice = None,
+    quantity: str | None,
+    frame: FrameChoice,
+    accept_tilt: bool,
 ) -> tuple[Volume, SourceStudy | None]:
     if isinstance(source, Volume):
         return source, None
     try:
-        return load_source(source, series=series, roles=roles, quantity=quantity, frame=frame)
+        return load_source(source, series=series, roles=roles, quantity=quantity, frame=frame, accept_tilt=accept_tilt)
     except InputError as error:
         raise InputError(f"The {name} cannot be used. {error}") from error

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,10 @@ from upfusion_med import __version__
 from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, FuseSettings, Volume
 from upfusion_med.inference.modality_choice import ModalityChoice
 from upfusion_med.io import SourceStudy
+
+#: Packages whose version can change a result.
+_PACKAGES = ("numpy", "scipy", "pydicom", "SimpleITK", "nibabel")
+_UID = re.compile(r"\d+(\.\d+){3,}")
 
 
 def geometry_facts(volume: Volume) -> dict[str, Any]:
@@ -47,9 +54,9 @@ def build_report(
         warnings.append(f"Modality {choice.modality.value}: {choice.reason}. State it with --modality to be sure.")
     return {
         "notice": NOT_FOR_DIAGNOSTIC_USE,
-        "software": {"upfusion_med": __version__, "python": platform.python_version(), "numpy": np.__version__},
+        "software": {"upfusion_med": __version__, "python": platform.python_version(), **_versions()},
         "network": dict(backend),
-        "settings": plain(asdict(settings)),
+        "settings": settings_facts(settings),
         "modality": {"value": choice.modality.value, "how": choice.reason},
         "alignment": plain(facts["alignment"]),
         "bias_correction": facts["bias_correction"],
@@ -78,9 +85,33 @@ def uids(study: SourceStudy | None, *, as_they_are: bool) -> dict[str, str] | No
         "series_instance": study.series_instance_uid,
         "frame_of_reference": study.frame_of_reference_uid,
     }
-    if as_they_are:
-        return found
-    return {name: f"sha256:{hashlib.sha256(uid.encode()).hexdigest()[:16]}" for name, uid in found.items()}
+    return found if as_they_are else {name: _hashed(uid) for name, uid in found.items()}
+
+
+def settings_facts(settings: FuseSettings) -> dict[str, Any]:
+    """What the user chose, without folders (their names can be those of patients) and with hashed UIDs."""
+    facts: dict[str, Any] = plain(asdict(settings))
+    facts["model"] = PurePath(settings.model).name
+    facts["transform"] = None if settings.transform is None else f"a {PurePath(settings.transform).suffix} file"
+    if not settings.report_uids:
+        for name in ("mri_series", "functional_series"):
+            chosen = facts[name]
+            facts[name] = _hashed(chosen) if chosen is not None and _UID.fullmatch(chosen) else chosen
+    return facts
+
+
+def _hashed(uid: str) -> str:
+    return f"sha256:{hashlib.sha256(uid.encode()).hexdigest()[:16]}"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package.lower()] = version(package)
+        except PackageNotFoundError:
+            continue  # a frozen build has no metadata
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -232,7 +232,7 @@ class FusionResult:
             "study": study,
             "functional": self.functional_study,
             "description": f"UP-Fusion MRI + {modality}",
-            "derivation": f"MRI and {modality} fused by {self.report['network'].get('model', '')}; "
+            "derivation": f"MRI and {modality} fused; network: {self.report['network'].get('model', '')}; "
             f"colour: {self.report['colour']}",
             "deidentifier": deidentifier,
         }

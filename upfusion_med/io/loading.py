@@ -25,6 +25,7 @@ def load_volume(
     quantity: str | None = None,
     modality: Modality | str | None = None,
     frame: FrameChoice = None,
+    accept_tilt: bool = False,
 ) -> Volume:
     """Load an image: NIfTI, NRRD, MetaImage, DICOM (file, folder or zip), or a PNG, JPEG, TIFF or BMP picture.
 
@@ -37,6 +38,7 @@ def load_volume(
             ``"suv"`` states that the values already are SUVbw.
         modality: Overrides the modality; without it DICOM says its own and other files are unknown.
         frame: For a time series: number of the frame (from 0) or ``"mean"``.
+        accept_tilt: DICOM only: take a tilted stack (CT with a tilted gantry) as the sheared grid that it is.
 
     Returns:
         The volume, float32, in RAS geometry. Values that are not finite are kept.
@@ -59,7 +61,9 @@ def load_volume(
     stated = _stated_modality(modality)
     kind = describe_kind(path)
     if kind is FileKind.DICOM:
-        volume = read_dicom(path, series=series, quantity=quantity, modality=stated, frame=frame)
+        volume = read_dicom(
+            path, series=series, quantity=quantity, modality=stated, frame=frame, accept_tilt=accept_tilt
+        )
         return volume if stated is None else replace(volume, modality=stated)
     if series is not None:
         raise UsageError(f"A series was chosen, but {path} is one {kind.value} file without series; leave it out.")
@@ -76,6 +80,7 @@ def load_source(
     roles: Sequence[Sequence[str]] = (),
     quantity: str | None = None,
     frame: FrameChoice = None,
+    accept_tilt: bool = False,
 ) -> tuple[Volume, SourceStudy | None]:
     """Load an image as `load_volume`, with what DICOM output needs to know about its series.
 
@@ -86,6 +91,7 @@ def load_source(
             ``(("PT", "NM"), ("CT",))``; the one volume of the first group of which there is anything is taken.
         quantity: As `load_volume`.
         frame: As `load_volume`.
+        accept_tilt: As `load_volume`.
 
     Returns:
         The volume, and the study that it belongs to; None where the file is no DICOM.
@@ -96,7 +102,9 @@ def load_source(
     """
     _check_quantity(quantity)
     if describe_kind(path) is FileKind.DICOM:
-        return load_dicom_source(path, series=series, roles=roles, quantity=quantity, frame=frame)
+        return load_dicom_source(
+            path, series=series, roles=roles, quantity=quantity, frame=frame, accept_tilt=accept_tilt
+        )
     return load_volume(path, series=series, quantity=quantity, frame=frame), None
 
 

@@ -8,17 +8,17 @@ import warnings
 
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.tag import Tag
 
+from tests.fuzzing import FUZZED
 from tests.io import dicom_phantom as phantom
 from upfusion_med.core import InputError, Volume
 from upfusion_med.io import describe_study, load_volume
 from upfusion_med.io.dicom.header import KEYWORDS, quiet
 
 _SECONDS = 5.0
-FUZZ = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def as_bytes(d) -> bytes:
@@ -50,7 +50,7 @@ def _read_in_every_way(folder) -> None:
         assert not isinstance(found, Volume) or found.array.ndim in (3, 4)
 
 
-@FUZZ
+@FUZZED
 @given(st.data())
 def test_flipped_bytes(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("flip")
@@ -66,7 +66,7 @@ def test_flipped_bytes(tmp_path_factory, data):
     survives(folder)
 
 
-@FUZZ
+@FUZZED
 @given(st.data())
 def test_cut_and_doubled_files(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("cut")
@@ -86,7 +86,7 @@ _TEXT = st.one_of(
 )
 
 
-@FUZZ
+@FUZZED
 @given(st.lists(st.tuples(st.sampled_from(KEYWORDS), _TEXT), min_size=1, max_size=4), st.booleans(), st.booleans())
 def test_any_text_in_any_tag(tmp_path_factory, changes, everywhere, multi):
     folder = tmp_path_factory.mktemp("tags")

@@ -125,6 +125,14 @@ def test_two_slices_at_one_place_are_refused(tmp_path):
     assert "lie at one place (26.000 mm" in refuse_reason(tmp_path)
 
 
+def test_tilted_stack_that_is_accepted_lies_where_its_values_say(tmp_path):
+    made = phantom.slices(orientation=OBLIQUE, step=tuple(MATRIX @ (0.4, 0.9, 3.0)))
+    volume = load_volume(phantom.write(tmp_path, made), accept_tilt=True)
+    assert phantom.place_error(volume) < 0.06
+    (warning,) = volume.notes["warnings"]
+    assert "tilted: each slice is 0.985 mm sideways" in warning
+
+
 def test_tilted_stack_is_refused(tmp_path):
     phantom.write(tmp_path, phantom.slices(step=(0, 0.9, 3.0)))
     assert "tilted stack: each slice is 0.900 mm sideways" in refuse_reason(tmp_path)

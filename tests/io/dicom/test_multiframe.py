@@ -31,15 +31,6 @@ def test_enhanced_frames_out_of_order_are_placed_right(tmp_path, sop, modality, 
     assert volume.units == units
 
 
-def test_enhanced_pet_reads_raw_and_says_why_there_is_no_suv(tmp_path):
-    file = saved(tmp_path, phantom.enhanced(phantom.ENHANCED_PT))
-    with pytest.raises(InputError, match=r"multi-frame PET.*--quantity raw"):
-        load_volume(file)
-    volume = load_volume(file, quantity="raw")
-    assert phantom.place_error(volume) < 0.06
-    assert volume.modality is Modality.PET
-
-
 def test_rescale_and_orientation_of_a_frame_go_before_the_shared_ones(tmp_path):
     d = phantom.enhanced()
     frames = d.PerFrameFunctionalGroupsSequence

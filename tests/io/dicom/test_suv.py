@@ -157,6 +157,17 @@ def test_acquisition_after_midnight_without_a_date_is_the_next_day():
     assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
 
 
+def test_bare_start_time_many_hours_before_the_scan_is_warned_of():
+    def tweak(d, k):
+        tracer(d).RadiopharmaceuticalStartTime = "103000"
+        tracer(d).RadionuclideHalfLife = 282240
+        del tracer(d).RadiopharmaceuticalStartDateTime, tracer(d).RadionuclideCodeSequence
+
+    scale = suv_scale(*pet(tweak))
+    assert scale.factors == pytest.approx([expected(23.5 * 3600, half_life=282240)], rel=1e-12)
+    assert "23.5 hours before the scan" in scale.warnings[0]
+
+
 def test_bare_start_time_after_the_scan_is_on_the_day_before():
     def tweak(d, k):
         d.SeriesTime = d.AcquisitionTime = "003000"
@@ -164,6 +175,15 @@ def test_bare_start_time_after_the_scan_is_on_the_day_before():
         del tracer(d).RadiopharmaceuticalStartDateTime
 
     assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+
+
+@pytest.mark.parametrize("frame_reference_ms", [0, 1000 * average_time_s(180, T_HALF)])
+def test_bare_start_time_is_on_the_day_of_the_scan_where_the_series_was_rewritten_days_later(frame_reference_ms):
+    def tweak(d, k):
+        d.SeriesDate, d.SeriesTime, d.FrameReferenceTime = "20250307", "080000", frame_reference_ms
+        del tracer(d).RadiopharmaceuticalStartDateTime
+
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-9)
 
 
 def test_offset_of_the_start_is_put_into_the_clock_of_the_series():
@@ -207,12 +227,12 @@ def test_half_life_from_the_code_and_a_wrong_half_life_are_warned_of():
 
 
 @pytest.mark.parametrize(
-    ("weight", "kg", "warned"), [(70000, 70, True), (1.5, 1.5, True), (310, 310, True), (2, 2, False)]
+    ("weight", "kg", "warnings"), [(70000, 70, 1), (1500, 1.5, 2), (1.5, 1.5, 1), (310, 310, 1), (2, 2, 0)]
 )
-def test_weights(weight, kg, warned):
+def test_weights(weight, kg, warnings):
     scale = suv_scale(*pet(lambda d, k: setattr(d, "PatientWeight", weight)))
     assert scale.factors == pytest.approx([expected(3600, weight=kg)], rel=1e-12)
-    assert bool(scale.warnings) is warned
+    assert len(scale.warnings) == warnings
 
 
 def test_dose_in_megabecquerel_is_warned_of():
@@ -298,6 +318,21 @@ def test_values_that_are_suv_already_stay_and_need_nothing_else(kind):
     assert factor(tweak) == (1.0,)
 
 
+def test_a_height_in_centimetres_is_warned_of():
+    heights = [put(Units="CM2ML", PatientSize=height) for height in (1.75, 175)]
+    metres, centimetres = (suv_scale(*pet(tweak)) for tweak in heights)
+    assert metres.factors == centimetres.factors
+    assert "centimetres" in centimetres.warnings[0] and not metres.warnings
+
+
+def test_the_order_of_corrections_says_nothing():
+    assert len(factor(put(CorrectedImage=(["ATTN", "DECY"], ["DECY", "ATTN"])), 2)) == 2
+
+
+def test_no_decay_correction_with_a_corrected_image_that_has_it_is_warned_of():
+    assert "DECY; NONE was believed" in suv_scale(*pet(put(DecayCorrection="NONE"))).warnings[0]
+
+
 def drop(*keywords):
     def tweak(d, k):
         for keyword in keywords:
@@ -347,11 +382,12 @@ def put(**values):
         (put(Units="GML", SUVType="LBM", PatientSize=0), "Patient's Size (0010,1020)"),
         (put(Units="CM2ML", SUVType="LBM"), "which is no surface"),
         (put(Units="CM2ML", PatientSize=None), "Patient's Size (0010,1020)"),
+        (put(Units="CM2ML", PatientSize=1750), "neither in m nor in cm"),
         (put(RadiopharmaceuticalStartDateTime="20250304110000"), "60.0 minutes after the scan"),
         (put(RadiopharmaceuticalStartDateTime="20250301090000"), "limits: 24 hours"),
         (put(RadiopharmaceuticalStartDateTime="20250304080000", RadionuclideHalfLife=500), "limits: 24 hours"),
         (put(RadiopharmaceuticalStartDateTime="", RadiopharmaceuticalStartTime=""), "(0018,1078)"),
-        (put(SeriesTime="", AcquisitionTime=""), "time of decay correction is unknown"),
+        (put(SeriesTime="", AcquisitionTime=""), "Acquisition Time (0008,0032) is missing"),
         (put(DecayCorrection="NONE", ActualFrameDuration=0), "Actual Frame Duration"),
     ],
 )
@@ -428,6 +464,13 @@ def test_refused_pet_says_why_and_how_to_go_on(tmp_path, quantity):
         load_volume(tmp_path, quantity=quantity)
     assert load_volume(tmp_path, quantity="raw").units == "Bq/mL"
     assert list_series(tmp_path)[0].suv.startswith("not possible: Patient's Weight")
+
+
+def test_a_malformed_tag_says_how_to_go_on_without_suv(tmp_path):
+    phantom.write(tmp_path, phantom.pet_slices(tweak=lambda d, k: d.add_new("PatientWeight", "LO", "seventy")))
+    with pytest.raises(InputError, match=r"Weight \(0010,1030\).*is not a number.*--quantity raw"):
+        load_volume(tmp_path)
+    assert load_volume(tmp_path, quantity="raw").units == "Bq/mL"
 
 
 def test_suv_of_other_modalities_is_refused(tmp_path):

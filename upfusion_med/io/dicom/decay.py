@@ -103,17 +103,18 @@ def start_reference_times(slices: Sequence[Header], series: Sequence[Header], ha
     if counted is not None:
         return ReferenceTimes(counted, "acquisition time + average time of the frame - Frame Reference Time, per slice")
     if earliest is not None:
+        series_time = "is missing" if start is None else "is after the earliest acquisition"
         return ReferenceTimes(
             (earliest,) * len(slices),
             "earliest acquisition time",
             (
-                "Series Time is after the earliest acquisition and no other tag tells the time of decay correction; "
+                f"Series Time (0008,0031) {series_time} and no other tag tells the time of decay correction; "
                 "the earliest acquisition in this folder was taken, which is wrong when earlier beds are missing.",
             ),
         )
     raise SuvRefusedError(
-        "Series Time and Acquisition Time (0008,0031), (0008,0032) are missing or no times; the time of decay "
-        "correction is unknown"
+        "Acquisition Time (0008,0032) is missing or no time, so nothing tells whether Series Time (0008,0031) is the "
+        "time of decay correction or was rewritten later"
     )
 
 
@@ -170,10 +171,20 @@ def administration_time(pet: Header, tracer: Header, earliest_reference: datetim
         raise SuvRefusedError(
             "Radiopharmaceutical Start DateTime (0018,1078) and Start Time (0018,1072) are missing or no times"
         )
-    start = series_start(pet)
-    moment = datetime.combine((start or earliest_reference).date(), hour)
+    # the day of the scan itself: the series date is the same, or was rewritten by processing days later
+    moment = datetime.combine(earliest_reference.date(), hour)
     if moment > earliest_reference + _ONE_SECOND:
         moment -= timedelta(days=1)
+    elapsed = earliest_reference - moment
+    if elapsed > _HALF_A_DAY:
+        return (
+            moment,
+            False,
+            (
+                "Radiopharmaceutical Start Time (0018,1072) has no date; it was taken as "
+                f"{elapsed.total_seconds() / 3600:.1f} hours before the scan."
+            ),
+        )
     return moment, False, ""
 
 
@@ -191,8 +202,9 @@ def check_elapsed(injected: datetime, reference: datetime, half_life_s: float) -
         )
     if elapsed > _LONGEST or elapsed.total_seconds() > _MOST_HALF_LIVES * half_life_s:
         raise SuvRefusedError(
-            f"{elapsed.total_seconds() / 3600:.1f} hours lie between injection and scan (limits: 24 hours and 12 "
-            "half-lives); the dates were probably shifted apart by de-identification"
+            f"{elapsed.total_seconds() / 3600:.1f} hours or {elapsed.total_seconds() / half_life_s:.1f} half-lives lie "
+            "between injection and scan (limits: 24 hours and 12 half-lives); the dates were probably shifted apart by "
+            "de-identification, or the half-life is in another unit than seconds"
         )
 
 

@@ -103,7 +103,7 @@ class FusedSeries:
         header.ImageType = ["DERIVED", "SECONDARY"]
         header.PatientOrientation = ""
         header.BurnedInAnnotation = "YES" if self.burned_in else "NO"
-        header.ImageComments = f"{NOT_FOR_DIAGNOSTIC_USE}. Fused by a neural network; colours are not measured values."
+        header.ImageComments = f"{NOT_FOR_DIAGNOSTIC_USE}. A fused image; its colours are not measured values."
         header.DerivationDescription = clean_text("DerivationDescription", self.derivation)
         losses = [s.lossy for s in (self.study, self.functional) if s is not None and s.lossy is not None]
         header.LossyImageCompression = "01" if losses else "00"

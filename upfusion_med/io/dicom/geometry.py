@@ -34,12 +34,13 @@ class StackGeometry:
     warnings: tuple[str, ...] = ()
 
 
-def stack_geometry(planes: Sequence[Plane], shown: str) -> StackGeometry:
+def stack_geometry(planes: Sequence[Plane], shown: str, *, accept_tilt: bool = False) -> StackGeometry:
     """The grid of slices that share matrix, orientation and pixel spacing.
 
     Args:
         planes: The slices in any order.
         shown: What a message calls the series.
+        accept_tilt: Take a tilted stack as the sheared grid that it is, with a warning.
 
     Raises:
         InputError: a tag is missing, directions are not orthonormal, a spacing is not positive, there is one slice
@@ -75,7 +76,7 @@ def stack_geometry(planes: Sequence[Plane], shown: str) -> StackGeometry:
             f"Two slices of {shown} lie at one place ({heights[where]:.3f} mm along the slice normal) and no tag tells "
             "them apart; expected one slice a place. Remove the copy, or export one acquisition."
         )
-    warnings = _check_steps(steps, heights, shown) + _check_straight(positions, normal, shown)
+    warnings = _check_steps(steps, heights, shown) + _check_straight(positions, normal, shown, accept_tilt)
     step = (positions[-1] - positions[0]) / (len(planes) - 1)
     affine = np.eye(4)
     affine[:3, 0] = row * first.spacing_mm[1]
@@ -128,17 +129,22 @@ def _check_steps(steps: NDArray[np.float64], heights: NDArray[np.float64], shown
     )
 
 
-def _check_straight(positions: NDArray[np.float64], normal: NDArray[np.float64], shown: str) -> tuple[str, ...]:
+def _check_straight(
+    positions: NDArray[np.float64], normal: NDArray[np.float64], shown: str, accept_tilt: bool
+) -> tuple[str, ...]:
     """The slices must lie above each other: a sideways step makes a sheared grid."""
     steps = np.diff(positions, axis=0)
     mean = steps.mean(axis=0)
     length = float(np.linalg.norm(mean))
     sideways = float(np.linalg.norm(mean - (mean @ normal) * normal))
+    warnings: tuple[str, ...] = ()
     if sideways > _SILENT * length:
+        warnings = (f"The stack is tilted: each slice is {sideways:.3f} mm sideways of the one before.",)
+    if warnings and not accept_tilt:
         raise InputError(
             f"{capitalised(shown)} is a tilted stack: each slice is {sideways:.3f} mm sideways of the one before (step "
-            f"{length:.3f} mm), as with a tilted gantry; expected slices straight above each other. Resample it to a "
-            "rectangular grid first."
+            f"{length:.3f} mm), as with a tilted gantry; expected slices straight above each other. Accept it "
+            "with accept_tilt=True (--accept-tilt), or resample it to a rectangular grid first."
         )
     lateral = positions - positions[0] - np.outer(np.arange(len(positions)), mean)
     lateral -= np.outer(lateral @ normal, normal)
@@ -149,5 +155,5 @@ def _check_straight(positions: NDArray[np.float64], normal: NDArray[np.float64],
             "Expected a rectangular grid; export one acquisition, or resample it first."
         )
     if deviation > _SILENT:
-        return (f"Single slices lie up to {deviation * length:.3f} mm sideways; a straight stack was taken.",)
-    return ()
+        warnings += (f"Single slices lie up to {deviation * length:.3f} mm sideways; a straight stack was taken.",)
+    return warnings

@@ -94,6 +94,9 @@ KEYWORDS = (
     "Units",
     "SUVType",
     "DecayCorrection",
+    "DecayCorrected",
+    "DecayCorrectionDateTime",
+    "AttenuationCorrected",
     "FrameReferenceTime",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
@@ -141,11 +144,17 @@ class Header:
         return "\\".join(self.texts(keyword))
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """All values as text, stripped; empty when absent."""
+        """All values as text, stripped; empty when absent.
+
+        Raises:
+            InputError: it is a sequence of items, or damaged.
+        """
         value = self._value(keyword)
         if value is None:
             return ()
         parts = value if _is_multiple(value) else (value,)
+        if any(hasattr(part, "elements") for part in parts):
+            raise self.wrong(keyword, "is a sequence", "text")
         return tuple(_as_text(part) for part in parts)
 
     def number(self, keyword: str) -> float | None:

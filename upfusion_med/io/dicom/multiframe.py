@@ -30,6 +30,10 @@ class FunctionalGroups:
                 return item
         return None
 
+    def items(self, sequence: str) -> tuple[Header, ...]:
+        """All items of a group; empty when absent."""
+        return next((items for level in self._levels if (items := level.items(sequence))), ())
+
     def numbers(self, sequence: str, keyword: str, length: int | None = None) -> tuple[float, ...]:
         """The values of a tag in a group; empty when absent."""
         group = self.group(sequence)

@@ -17,8 +17,8 @@ from upfusion_med.io.dicom.plane import Plane
 from upfusion_med.io.dicom.scan import open_study
 from upfusion_med.io.dicom.stack import Stack, find_stacks
 from upfusion_med.io.dicom.summary import stored_units
-from upfusion_med.io.dicom.suv import SuvScale, suv_scale, unusual_maximum
-from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
+from upfusion_med.io.dicom.suv import suv_scale, unusual_maximum
+from upfusion_med.io.dicom.suv_scale import SuvScale, span
 from upfusion_med.io.frames import FrameChoiceError, check_frame, how_to_choose
 from upfusion_med.io.units import SUV_UNITS
 
@@ -30,6 +30,7 @@ def read_dicom(
     quantity: str | None = None,
     modality: Modality | None = None,
     frame: FrameChoice = None,
+    accept_tilt: bool = False,
 ) -> Volume:
     """Read one volume from a DICOM file, a folder with its subfolders, or a zip archive.
 
@@ -39,6 +40,7 @@ def read_dicom(
         quantity: None or ``"suv"`` for SUVbw in PET, ``"raw"`` for the rescaled values.
         modality: Narrows the choice when there are several volumes.
         frame: For a time series: number of the frame (from 0) or ``"mean"``.
+        accept_tilt: Take a tilted stack (CT with a tilted gantry) as the sheared grid that it is.
 
     Returns:
         Values in (X, Y, Z), slices along the normal; ``notes["dicom"]`` and, for PET, ``notes["suv"]`` say how they
@@ -49,7 +51,8 @@ def read_dicom(
         UsageError: ``series`` or ``frame`` does not exist.
     """
     with open_study(path) as study:
-        stack = choose_stack(find_stacks(study.images, study.shown), study, series, modality)
+        stacks = find_stacks(study.images, study.shown, accept_tilt=accept_tilt)
+        stack = choose_stack(stacks, study, series, modality)
         return stack_volume(stack, study.shown, quantity, frame)
 
 
@@ -75,7 +78,7 @@ def stack_volume(stack: Stack, shown: str, quantity: str | None, frame: FrameCho
         warnings.extend(more_warnings)
         notes["suv"] = {
             "rule": scale.rule,
-            "factor": _range(scale.factors),
+            "factor": span(scale.factors),
             **scale.steps,
             "warnings": tuple(more_warnings),
         }
@@ -119,10 +122,11 @@ def _suv(stack: Stack, quantity: str | None, shown: str) -> SuvScale | None:
         return None
     try:
         return suv_scale([plane for planes in stack.frames for plane in planes], stack.series.headers)
-    except SuvRefusedError as error:
+    except InputError as error:  # a rule refused it, or a tag that a rule needs is malformed
         raise InputError(
-            f"The PET series {stack.key} of {shown} cannot be converted to SUV by body weight: {error}. Correct the "
-            f"header, or go on with the stored values ({stored_units(stack)}): quantity='raw' (--quantity raw)."
+            f"The PET series {stack.key} of {shown} cannot be converted to SUV by body weight: "
+            f"{str(error).rstrip('.')}. Correct the header, or go on with the stored values ({stored_units(stack)}): "
+            "quantity='raw' (--quantity raw)."
         ) from error
 
 
@@ -141,8 +145,8 @@ def _facts(stack: Stack, frame: FrameChoice) -> dict[str, Any]:
         "series": uid_digest(stack.series.first.text("SeriesInstanceUID")),
         "slices": len(planes),
         "photometric_interpretation": stack.series.first.text("PhotometricInterpretation"),
-        "rescale_slope": _range([plane.slope for plane in planes]),
-        "rescale_intercept": _range([plane.intercept for plane in planes]),
+        "rescale_slope": span([plane.slope for plane in planes]),
+        "rescale_intercept": span([plane.intercept for plane in planes]),
     }
     if stack.part:
         facts["part"] = stack.part
@@ -151,8 +155,3 @@ def _facts(stack: Stack, frame: FrameChoice) -> dict[str, Any]:
         facts["frames"] = len(stack.frames)
         facts["frames_by"] = stack.frame_name
     return facts
-
-
-def _range(values: tuple[float, ...] | list[float]) -> float | tuple[float, float]:
-    low, high = min(values), max(values)
-    return low if low == high else (low, high)

@@ -19,6 +19,7 @@ def load_dicom_source(
     roles: Roles = (),
     quantity: str | None = None,
     frame: FrameChoice = None,
+    accept_tilt: bool = False,
 ) -> tuple[Volume, SourceStudy]:
     """The volume and the facts of its series; the files are opened and sorted once.
 
@@ -29,11 +30,13 @@ def load_dicom_source(
             anything decides, and one volume of it must be there.
         quantity: As `read_dicom`.
         frame: As `read_dicom`.
+        accept_tilt: As `read_dicom`.
 
     Raises:
         InputError: as `read_dicom`.
         UsageError: as `read_dicom`.
     """
     with open_study(path) as study:
-        stack = choose_stack(find_stacks(study.images, study.shown), study, series, None, roles)
+        stacks = find_stacks(study.images, study.shown, accept_tilt=accept_tilt)
+        stack = choose_stack(stacks, study, series, None, roles)
         return stack_volume(stack, study.shown, quantity, frame), source_study_of(stack, study, frame)

@@ -63,12 +63,13 @@ class Stack:
     is_screen_capture: bool = False
 
 
-def find_stacks(headers: Iterable[Header], place: str) -> tuple[Stack, ...]:
+def find_stacks(headers: Iterable[Header], place: str, *, accept_tilt: bool = False) -> tuple[Stack, ...]:
     """All volumes of a study, ordered by series number.
 
     Args:
         headers: The files that hold pixels.
         place: Where they were found, for messages.
+        accept_tilt: Take tilted stacks as the sheared grids that they are.
 
     A series that makes no volume is in the list as well, with the reason in ``problem``.
     """
@@ -78,11 +79,11 @@ def find_stacks(headers: Iterable[Header], place: str) -> tuple[Stack, ...]:
     ordered = sorted(by_uid.items(), key=lambda item: (_series_number(item[1][0]), item[0]))
     stacks: list[Stack] = []
     for number, (_, members) in enumerate(ordered, start=1):
-        stacks.extend(_stacks_of(members, f"s{number}", place))
+        stacks.extend(_stacks_of(members, f"s{number}", place, accept_tilt))
     return tuple(stacks)
 
 
-def _stacks_of(headers: list[Header], key: str, place: str) -> list[Stack]:
+def _stacks_of(headers: list[Header], key: str, place: str, accept_tilt: bool) -> list[Stack]:
     modality, warning = sop_class.modality_of(headers[0])
     headers, copies = _without_copies(headers)
     warnings = [warning] if warning else []
@@ -118,7 +119,7 @@ def _stacks_of(headers: list[Header], key: str, place: str) -> list[Stack]:
     stacks = []
     for number, (label, _, name, frames) in enumerate(parts):
         own_key = f"{key}{_letters(number)}" if several else key
-        stacks.append(_stack(own_key, series, label, name, frames, place))
+        stacks.append(_stack(own_key, series, label, name, frames, place, accept_tilt))
     return stacks
 
 
@@ -133,14 +134,22 @@ def _without_copies(headers: list[Header]) -> tuple[list[Header], int]:
     return left, len(headers) - len(left)
 
 
-def _stack(key: str, series: Series, part: str, name: str, frames: list[tuple[str, list[Plane]]], place: str) -> Stack:
+def _stack(
+    key: str,
+    series: Series,
+    part: str,
+    name: str,
+    frames: list[tuple[str, list[Plane]]],
+    place: str,
+    accept_tilt: bool,
+) -> Stack:
     shown = f"series {key} of {place}" + (f" ({part})" if part else "")
     ordered: list[tuple[Plane, ...]] = []
     geometry: StackGeometry | None = None
     problem = ""
     try:
         for _, planes in frames:
-            found = stack_geometry(planes, shown)
+            found = stack_geometry(planes, shown, accept_tilt=accept_tilt)
             ordered.append(tuple(planes[k] for k in found.order))
             geometry = geometry or found
     except InputError as error:

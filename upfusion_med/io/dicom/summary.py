@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from upfusion_med.core import RAS_FROM_LPS, Geometry, InputError, Modality
+from upfusion_med.io.dicom.enhanced_pet import enhanced_units
 from upfusion_med.io.dicom.header import uid_digest
 from upfusion_med.io.dicom.scan import open_study
 from upfusion_med.io.dicom.stack import Stack, find_stacks
@@ -105,6 +106,8 @@ def stored_units(stack: Stack) -> str:
         return COUNT_UNITS
     if stack.series.modality is Modality.PET:
         units = first.text("Units").upper()
+        if not units and stack.frames and stack.frames[0][0].frame is not None:
+            return enhanced_units(stack.frames[0][0])
         if units == "GML" and first.text("SUVType").upper() in ("", "BW"):
             return SUV_UNITS
         names = {
@@ -125,7 +128,7 @@ def summary_of(stack: Stack) -> SeriesSummary:
     if stack.geometry is not None:
         size = (planes[0].columns, planes[0].rows, len(planes))
         geometry = Geometry(size, RAS_FROM_LPS @ stack.geometry.affine_lps)
-    suv, possible = _suv_of(stack)
+    suv, possible, suv_warnings = _suv_of(stack)
     return SeriesSummary(
         key=stack.key,
         modality=_safe(lambda: first.text("Modality")),
@@ -145,17 +148,19 @@ def summary_of(stack: Stack) -> SeriesSummary:
         suv=suv,
         is_suv_possible=possible,
         problem=stack.problem,
-        warnings=stack.series.warnings + (stack.geometry.warnings if stack.geometry else ()),
+        warnings=stack.series.warnings + (stack.geometry.warnings if stack.geometry else ()) + suv_warnings,
     )
 
 
-def _suv_of(stack: Stack) -> tuple[str, bool]:
+def _suv_of(stack: Stack) -> tuple[str, bool, tuple[str, ...]]:
+    """The rule or why there is none, whether there is one, and what it puts up with."""
     if stack.series.modality is not Modality.PET or not stack.frames:
-        return "", False
+        return "", False, ()
     try:
-        return suv_scale(stack.frames[0], stack.series.headers).rule, True
+        scale = suv_scale(stack.frames[0], stack.series.headers)
     except InputError as error:
-        return f"not possible: {error}", False
+        return f"not possible: {error}", False, ()
+    return scale.rule, True, scale.warnings
 
 
 def _orientation(geometry: Geometry) -> str:

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from upfusion_med.io.dicom.administration import (
+    administered_dose,
+    body_weight,
+    body_weight_and_height,
+    tracer_half_life,
+)
 from upfusion_med.io.dicom.body_size import MASS_TYPES, body_surface_m2, normalising_mass_kg
 from upfusion_med.io.dicom.clock import time_of_day
 from upfusion_med.io.dicom.decay import (
@@ -19,10 +24,11 @@ from upfusion_med.io.dicom.decay import (
     none_reference_times,
     start_reference_times,
 )
+from upfusion_med.io.dicom.enhanced_pet import enhanced_suv_scale
 from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.plane import Plane
-from upfusion_med.io.dicom.radionuclide import radionuclide_by_code
 from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
+from upfusion_med.io.dicom.suv_scale import SuvScale, span
 
 #: Tags that must say the same on every slice, and what a message calls them.
 _CONSTANT = (
@@ -35,31 +41,7 @@ _CONSTANT_TRACER = (
     ("RadionuclideTotalDose", "Radionuclide Total Dose (0018,1074)"),
     ("RadionuclideHalfLife", "Radionuclide Half Life (0018,1075)"),
 )
-_GRAMS_FROM = 1000.0
-_USUAL_WEIGHT_KG = (2.0, 300.0)
-#: Human doses are 1e7 to 1e10 Bq; a smaller number than this is in MBq.
-_MEGABECQUEREL_BELOW = 1e5
-_HALF_LIFE_AGREES = 0.05
-#: One second to about three years.
-_USUAL_HALF_LIFE_S = (1.0, 1e8)
 _USUAL_SUV_MAXIMUM = (0.01, 1000.0)
-
-
-@dataclass(frozen=True)
-class SuvScale:
-    """How the rescaled values of a series become SUV by body weight.
-
-    Attributes:
-        factors: For each slice, what its rescaled values are multiplied by.
-        rule: The rule in words.
-        steps: Facts of the conversion for the report; no facts about the patient.
-        warnings: What was put up with.
-    """
-
-    factors: tuple[float, ...]
-    rule: str
-    steps: dict[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
 
 def suv_scale(planes: Sequence[Plane], series: Sequence[Header]) -> SuvScale:
@@ -75,9 +57,9 @@ def suv_scale(planes: Sequence[Plane], series: Sequence[Header]) -> SuvScale:
 
     Source: QIBA FDG-PET/CT Profile, vendor-neutral pseudo-code; PS3.3 C.8.9.1; IBSI SUV objects.
     """
-    if any(plane.frame is not None for plane in planes):
-        raise SuvRefusedError("it is a multi-frame PET, whose SUV rules are not known here")
     slices = [plane.header for plane in planes]
+    if any(plane.frame is not None for plane in planes) and not slices[0].text("Units"):
+        return enhanced_suv_scale(planes)
     _check_constant(series)
     intercept = next((plane.intercept for plane in planes if plane.intercept != 0), 0.0)
     if intercept != 0:
@@ -108,7 +90,8 @@ def unusual_maximum(maximum: float) -> str:
 
 def _check_constant(series: Sequence[Header]) -> None:
     tracers = [header.item("RadiopharmaceuticalInformationSequence") for header in series]
-    found: dict[str, set[Any]] = {name: {h.texts(keyword) for h in series} for keyword, name in _CONSTANT}
+    # as sets, because the order of corrections says nothing
+    found: dict[str, set[Any]] = {name: {frozenset(h.texts(keyword)) for h in series} for keyword, name in _CONSTANT}
     found["Patient's Weight (0010,1030)"] = {header.number("PatientWeight") for header in series}
     for keyword, name in _CONSTANT_TRACER:
         found[name] = {tracer.number(keyword) if tracer is not None else None for tracer in tracers}
@@ -123,18 +106,19 @@ def _from_gml(header: Header, count: int) -> SuvScale:
         return SuvScale((1.0,) * count, "the values are SUVbw already (GML)", {"units": "GML", "suv_type": kind})
     if kind not in MASS_TYPES:
         raise SuvRefusedError(f"Units are GML with SUV Type (0054,1006) {kind}, which is no mass")
-    weight, height, warnings = *_weight_and_height(header, f"SUV Type {kind}"), []
+    weight_kg, height_cm, put_up_with = body_weight_and_height(header, f"SUV Type {kind}")
+    warnings = list(put_up_with)
     sex = header.text("PatientSex").upper()
     if sex not in ("M", "F"):
         warnings.append(f"Patient's Sex (0010,0040) is neither M nor F; the mean of both {kind} formulas was taken.")
-    mass = normalising_mass_kg(kind, sex, weight[0], height)
+    mass = normalising_mass_kg(kind, sex, weight_kg, height_cm)
     if mass <= 0:
         raise SuvRefusedError(f"weight and height give a body size of {kind} that is not positive")
     return SuvScale(
-        (weight[0] / mass,) * count,
+        (weight_kg / mass,) * count,
         f"SUV of type {kind} times weight over {kind} (GML)",
         {"units": "GML", "suv_type": kind},
-        (*weight[1], *warnings),
+        tuple(warnings),
     )
 
 
@@ -142,13 +126,13 @@ def _from_cm2ml(header: Header, count: int) -> SuvScale:
     kind = header.text("SUVType").upper() or "BSA"
     if kind != "BSA":
         raise SuvRefusedError(f"Units are CM2ML with SUV Type (0054,1006) {kind}, which is no surface")
-    weight, height = _weight_and_height(header, "SUV by body surface")
-    factor = weight[0] * 1000 / (body_surface_m2(weight[0], height) * 1e4)
+    weight_kg, height_cm, warnings = body_weight_and_height(header, "SUV by body surface")
+    factor = weight_kg * 1000 / (body_surface_m2(weight_kg, height_cm) * 1e4)
     return SuvScale(
         (factor,) * count,
         "SUV by body surface times weight over surface (CM2ML)",
         {"units": "CM2ML", "suv_type": "BSA"},
-        weight[1],
+        warnings,
     )
 
 
@@ -187,17 +171,17 @@ def _from_activity(
     units: str,
 ) -> SuvScale:
     header = slices[0]
-    weight_kg, warnings = _weight(header)
+    weight_kg, warnings = body_weight(header)
     tracer = header.item("RadiopharmaceuticalInformationSequence")
     if tracer is None:
         raise SuvRefusedError("Radiopharmaceutical Information Sequence (0054,0016) is missing")
-    dose_bq, more = _dose(tracer)
+    dose_bq, more = administered_dose(tracer)
     warnings += more
-    half_life_s, more = _half_life(tracer)
+    half_life_s, more = tracer_half_life(tracer)
     warnings += more
     steps: dict[str, Any] = {"units": units, "dose_bq": dose_bq, "half_life_s": half_life_s}
     if units == "CNTS":
-        steps["activity_factor"] = _range(to_bq_per_ml)
+        steps["activity_factor"] = span(to_bq_per_ml)
 
     decay = header.text("DecayCorrection").upper()
     steps["decay_correction"] = decay
@@ -221,11 +205,15 @@ def _from_activity(
         doses = tuple(dose_bq * 2 ** (-seconds / half_life_s) for seconds in elapsed_s)
         reference_rule = times.rule
         warnings += times.warnings + ((warning,) if warning else ())
+        if decay == "NONE" and "DECY" in corrections:
+            warnings += (
+                "Decay Correction (0054,1102) is NONE, but Corrected Image (0028,0051) has DECY; NONE was believed.",
+            )
         steps |= {
             "reference_time": time_of_day(min(times.instants)),
             "administration_time": time_of_day(injected),
-            "administration_date": "stated" if dated else "by the series date",
-            "elapsed_min": _range([seconds / 60 for seconds in elapsed_s]),
+            "administration_date": "stated" if dated else "by the time of the scan",
+            "elapsed_min": span([seconds / 60 for seconds in elapsed_s]),
         }
     else:
         raise SuvRefusedError(f"Decay Correction (0054,1102) is {decay or 'missing'}; expected START, ADMIN or NONE")
@@ -233,61 +221,3 @@ def _from_activity(
     steps["reference_rule"] = reference_rule
     rule = f"activity times weight over the dose at the reference time ({units}, {decay}): {reference_rule}"
     return SuvScale(factors, rule, steps, warnings)
-
-
-def _weight(header: Header) -> tuple[float, tuple[str, ...]]:
-    weight = header.number("PatientWeight")
-    if weight is None or weight <= 0:
-        raise SuvRefusedError(f"Patient's Weight (0010,1030) is {'missing' if weight is None else 'not positive'}")
-    if weight > _GRAMS_FROM**2:
-        raise SuvRefusedError("Patient's Weight (0010,1030) is no weight of a patient, neither in kg nor in g")
-    if weight > _GRAMS_FROM:
-        return weight / 1000, ("Patient's Weight (0010,1030) is over 1000; it was taken as grams.",)
-    low, high = _USUAL_WEIGHT_KG
-    if not low <= weight <= high:
-        return weight, (f"Patient's Weight (0010,1030) is not between {low:g} and {high:g} kg.",)
-    return weight, ()
-
-
-def _weight_and_height(header: Header, what: str) -> tuple[tuple[float, tuple[str, ...]], float]:
-    weight, height_m = _weight(header), header.number("PatientSize")
-    if height_m is None or height_m <= 0:
-        raise SuvRefusedError(f"{what} needs Patient's Size (0010,1020), which is missing or not positive")
-    return weight, height_m * 100
-
-
-def _dose(tracer: Header) -> tuple[float, tuple[str, ...]]:
-    dose = tracer.number("RadionuclideTotalDose")
-    if dose is None or dose <= 0:
-        raise SuvRefusedError(f"Radionuclide Total Dose (0018,1074) is {'missing' if dose is None else 'not positive'}")
-    if dose < _MEGABECQUEREL_BELOW:
-        return dose * 1e6, ("Radionuclide Total Dose (0018,1074) is too small for Bq; it was taken as MBq.",)
-    return dose, ()
-
-
-def _half_life(tracer: Header) -> tuple[float, tuple[str, ...]]:
-    code = tracer.item("RadionuclideCodeSequence")
-    known = radionuclide_by_code(code.text("CodeValue")) if code is not None else None
-    half_life = tracer.number("RadionuclideHalfLife")
-    if half_life is None or half_life <= 0:
-        if known is None:
-            raise SuvRefusedError(
-                "Radionuclide Half Life (0018,1075) is missing and the Radionuclide Code (0054,0300) is unknown"
-            )
-        return known.half_life_s, (
-            f"Radionuclide Half Life (0018,1075) is missing; {known.half_life_s:g} s of {known.name} was taken.",
-        )
-    low, high = _USUAL_HALF_LIFE_S
-    if not low <= half_life <= high:
-        raise SuvRefusedError(f"Radionuclide Half Life (0018,1075) is {half_life:g} s; no tracer has that")
-    if known is not None and abs(half_life / known.half_life_s - 1) > _HALF_LIFE_AGREES:
-        return half_life, (
-            f"Radionuclide Half Life (0018,1075) is {half_life:g} s, but its code says {known.name} with "
-            f"{known.half_life_s:g} s; the stated half-life was taken.",
-        )
-    return half_life, ()
-
-
-def _range(values: Sequence[float]) -> float | tuple[float, float]:
-    low, high = min(values), max(values)
-    return low if low == high else (low, high)
