@@ -16,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Outputs a block: the product then wastes little on the zeros outside the band.
-_BLOCK = 24
+#: Outputs a block: the product then wastes little on the zeros outside the band. Blocks of rows are smaller, since
+#: their products run over long lines.
+_ROW_BLOCK = 8
+_COLUMN_BLOCK = 24
 #: Up to so many outputs along an axis, one product with the whole band costs less than the calls for its blocks.
 _ONE_PRODUCT = 64
 #: About how many rows a strip has, with windows and without: what a strip needs then stays near the processor.
@@ -55,21 +57,23 @@ def _outputs(length: int, taps: Taps, stride: int) -> int:
     return (length - len(taps)) // stride + 1
 
 
-def _blocks(outputs: int) -> tuple[int, int]:
+def _blocks(outputs: int, block: int) -> tuple[int, int]:
     """How many whole blocks there are, and how many outputs are left for a product of their own."""
-    return (0, outputs) if outputs <= _ONE_PRODUCT else divmod(outputs, _BLOCK)
+    return (0, outputs) if outputs <= _ONE_PRODUCT else divmod(outputs, block)
 
 
 def _along_rows(images: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
     """Window sums along the first axis: (H, n) to (H', n); both may be slices along the second."""
     rows, line = out.shape
-    blocks, rest = _blocks(rows)
+    blocks, rest = _blocks(rows, _ROW_BLOCK)
     if blocks:
-        band, _ = _band(_BLOCK, taps, stride, images.device, images.dtype)
+        band, _ = _band(_ROW_BLOCK, taps, stride, images.device, images.dtype)
         step, stretch = images.stride(0), band.shape[1]
-        windows = images.as_strided((blocks, stretch, line), (_BLOCK * stride * step, step, 1), images.storage_offset())
+        windows = images.as_strided(
+            (blocks, stretch, line), (_ROW_BLOCK * stride * step, step, 1), images.storage_offset()
+        )
         target = out.as_strided(
-            (blocks, _BLOCK, line), (_BLOCK * out.stride(0), out.stride(0), 1), out.storage_offset()
+            (blocks, _ROW_BLOCK, line), (_ROW_BLOCK * out.stride(0), out.stride(0), 1), out.storage_offset()
         )
         torch.bmm(band.expand(blocks, -1, -1), windows, out=target)
     if rest:
@@ -81,12 +85,12 @@ def _along_rows(images: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
 def _along_columns(lines: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
     """Window sums along the last axis: contiguous (n, W) to (n, W')."""
     number, width = out.shape
-    blocks, rest = _blocks(width)
+    blocks, rest = _blocks(width, _COLUMN_BLOCK)
     if blocks:
-        _, band = _band(_BLOCK, taps, stride, lines.device, lines.dtype)
-        shape, steps = (blocks, number, band.shape[0]), (_BLOCK * stride, lines.stride(0), 1)
+        _, band = _band(_COLUMN_BLOCK, taps, stride, lines.device, lines.dtype)
+        shape, steps = (blocks, number, band.shape[0]), (_COLUMN_BLOCK * stride, lines.stride(0), 1)
         windows = lines.as_strided(shape, steps, lines.storage_offset())
-        target = out.as_strided((blocks, number, _BLOCK), (_BLOCK, width, 1), out.storage_offset())
+        target = out.as_strided((blocks, number, _COLUMN_BLOCK), (_COLUMN_BLOCK, width, 1), out.storage_offset())
         torch.bmm(windows, band.expand(blocks, -1, -1), out=target)
     if rest:
         _, band = _band(rest, taps, stride, lines.device, lines.dtype)
@@ -172,7 +176,7 @@ def _workspaces(like: Tensor, *shapes: tuple[int, ...]) -> list[Tensor]:
 def _strip_rows(height: int) -> int:
     """Rows a strip, whole blocks, so that strips are of about one size."""
     strips = max(1, round(height / _STRIP_ROWS))
-    return min(height, -(-height // (strips * _BLOCK)) * _BLOCK)
+    return min(height, -(-height // (strips * _COLUMN_BLOCK)) * _COLUMN_BLOCK)
 
 
 def moment_strips(images: Tensor, taps: Taps, *, same: bool = False) -> Iterator[LocalMoments]:
