@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from upfusion_med.core import InputError
-from upfusion_med.metrics.filters import LocalMoments, correlate, gaussian_taps, moment_strips, rows_first
+from upfusion_med.metrics.filters import LocalMoments, correlate, gaussian_taps, moment_strips
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare
 
 #: Variance of the visual noise of VIFp (Sheikh's vifp_mscale.m) and of VIFF (Han's VIFF_Public.m: 0.005 · 255²).
@@ -41,7 +41,7 @@ def _moments_of_scales(fused: Tensor, a: Tensor, b: Tensor) -> Iterator[tuple[in
             f"The images are {fused.shape[-2]}×{fused.shape[-1]} pixels; VIF needs sides of at least {SMALLEST_SIDE}, "
             "since its fourth scale would be empty."
         )
-    images = rows_first(fused, a, b)
+    images = torch.cat((fused, a, b), dim=1)
     for scale in range(4):
         size = 2 ** (4 - scale) + 1
         taps = gaussian_taps(size, size / 5.0)
@@ -52,32 +52,32 @@ def _moments_of_scales(fused: Tensor, a: Tensor, b: Tensor) -> Iterator[tuple[in
 
 
 def _sum_of_logarithms(values: Tensor) -> Tensor:
-    """Σ ln over rows and columns of (rows, B, source, columns), (B, source) float64.
+    """Σ ln over groups and places of (groups, B, terms, places), (B, terms) float64.
 
-    Rows are multiplied in pairs before the logarithm is taken. Values of grey levels lie between 1 and 8129, so the
+    Places are multiplied in pairs before the logarithm is taken. Values of grey levels lie between 1 and 8129, so the
     products of at most 31 (in single precision 7) of them do not overflow.
     """
     for _ in range(4 if values.dtype is torch.float64 else 2):
-        half = values.shape[0] // 2
+        half = values.shape[3] // 2
         if half == 0:
             break
-        folded = values[:half] * values[half : 2 * half]
-        if values.shape[0] % 2:
-            folded[0] *= values[-1]
+        folded = values[..., :half] * values[..., half : 2 * half]
+        if values.shape[3] % 2:
+            folded[..., 0] *= values[..., -1]
         values = folded
     return values.log().sum((0, 3), dtype=torch.float64)
 
 
 def _information(moments: LocalMoments) -> Tensor:
-    """What the sums of VIFp are made of, (rows, B, 5, columns): of a and b what noise takes, then 1 + σ²/2 of F, a, b.
+    """What the sums of VIFp are made of, (groups, B, 5, places): of a and b what noise takes, then 1 + σ²/2 of F, a, b.
 
     With g = σ_xF/σ_x² and v = σ_F² − g·σ_xF, Sheikh's 1 + g²σ_x²/(v + 2) is (σ_F² + 2)/(v + 2), so that the
     information kept is the difference of two sums of logarithms, of which that of F serves both sources. Overwrites the
     moments.
     """
-    variance, covariance = F.threshold_(moments.variance, _FLOOR, 0.0), moments.covariance.clamp_(min=0.0)
-    rows, batch, _, columns = variance.shape
-    terms = variance.new_empty(rows, batch, 5, columns)
+    variance, covariance = torch.threshold_(moments.variance, _FLOOR, 0.0), moments.covariance.clamp_(min=0.0)
+    groups, batch, _, places = variance.shape
+    terms = variance.new_empty(groups, batch, 5, places)
     torch.add(variance.new_ones(()), variance, alpha=1.0 / VIFP_NOISE, out=terms[:, :, 2:])
     if variance.dtype is not torch.float64:
         # In single precision the covariance with a flat source is rounding that the division would blow up.
@@ -108,7 +108,9 @@ def vif_per_source(fused: ImageLike, a: ImageLike, b: ImageLike, *, dtype: torch
     sums = fused.new_zeros(fused.shape[0], 5)
     for _, moments in _moments_of_scales(fused.to(dtype), a.to(dtype), b.to(dtype)):
         sums += _sum_of_logarithms(_information(moments))
-    kept, there = sums[:, 2:3] - sums[:, :2], sums[:, 3:]
+    kept = (sums[:, 2:3] - sums[:, :2]).masked_fill(is_constant(fused).view(-1, 1), 0.0)
+    # What rounding makes of a constant source is no information.
+    there = sums[:, 3:].masked_fill(torch.stack((is_constant(a), is_constant(b)), dim=1), torch.nan)
     return kept / there
 
 
