@@ -81,6 +81,19 @@ function meansTable(data, section, block, show) {
       ...columns.map(([k, c]) => meanCell(section, m, k, c, show)),
     ],
   }));
+  for (const line of section.lines) {
+    if (!columns.some(([k]) => line.holders[k])) continue;
+    rows.push({
+      className: "line", fixed: true,
+      cells: [
+        { key: line.name, text: line.name, title: line.meaning }, { key: null, text: "" },
+        ...columns.map(([k, c]) => ({
+          key: line.values[k], title: line.holders[k],
+          nodes: line.holders[k] ? [shown(line.values[k], c.decimals), element("span", { class: "holder" }, line.holders[k])] : [""],
+        })),
+      ],
+    });
+  }
   for (const paper of section.published) {
     if (!columns.some(([, c]) => c.key in paper.values)) continue;
     rows.push({
