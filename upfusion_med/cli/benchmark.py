@@ -256,7 +256,6 @@ def finish(results: Results, output: Path | None) -> None:
     if failures:
         listed = failures if output is None else failures[:1]
         where = "" if output is None else f"; they are listed in {output / 'failures.csv'}. The first"
-        lines = [f"{f.group}/{f.name}{f' ({f.method})' if f.method else ''}: {f.reason}" for f in listed]
-        raise InputError(
-            f"{len(failures)} results could not be scored{where}: {' | '.join(lines)} The tables hold all the others."
-        )
+        lines = [f"{f.group}/{f.name}{f' ({f.method})' if f.method else ''}: {f.reason.rstrip('.')}." for f in listed]
+        count = "1 result" if len(failures) == 1 else f"{len(failures)} results"
+        raise InputError(f"{count} could not be scored{where}: {' | '.join(lines)} The tables hold all the others.")
