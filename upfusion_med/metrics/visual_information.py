@@ -69,23 +69,26 @@ def _sum_of_logarithms(values: Tensor) -> Tensor:
 
 
 def _information(moments: LocalMoments) -> Tensor:
-    """What the sums of VIFp are made of, (groups, B, 5, places): of a and b what noise takes, then 1 + σ²/2 of F, a, b.
+    """What the sums of VIFp are made of, (groups, B, 7, places); overwrites the moments.
 
-    With g = σ_xF/σ_x² and v = σ_F² − g·σ_xF, Sheikh's 1 + g²σ_x²/(v + 2) is (σ_F² + 2)/(v + 2), so that the
-    information kept is the difference of two sums of logarithms, of which that of F serves both sources. Overwrites the
-    moments.
+    Of a and b 1 + v/2, of a and b 1 + (v + g²σ_x²)/2, and 1 + σ²/2 of the fused image, a and b, with g = σ_xF/σ_x² and
+    v = σ_F² − g σ_xF: Sheikh's 1 + g²σ_x²/(v + 2) is the quotient of the first two pairs. No quotient is formed, since
+    logarithms of products are summed.
     """
     variance, covariance = torch.threshold_(moments.variance, _FLOOR, 0.0), moments.covariance.clamp_(min=0.0)
     groups, batch, _, places = variance.shape
-    terms = variance.new_empty(groups, batch, 5, places)
-    torch.add(variance.new_ones(()), variance, alpha=1.0 / VIFP_NOISE, out=terms[:, :, 2:])
+    terms = variance.new_empty(groups, batch, 7, places)
+    torch.add(variance.new_ones(()), variance, alpha=1.0 / VIFP_NOISE, out=terms[:, :, 4:])
     if variance.dtype is not torch.float64:
         # In single precision the covariance with a flat source is rounding that the division would blow up.
         covariance.mul_(variance[:, :, 1:].sign())
-    divisor = variance[:, :, 1:].clamp_(min=_FLOOR)
+    # g² σ_x² is short of g σ_xF by g σ_xF · 1e-10 / (σ_x² + 1e-10), which shows where a source is all but flat.
+    divisor = variance[:, :, 1:].add_(_FLOOR)
+    taken = covariance.mul_(covariance).div_(divisor)
     rest = terms[:, :, :2]
-    torch.addcdiv(terms[:, :, 2:3], covariance.mul_(covariance), divisor, value=-1.0 / VIFP_NOISE, out=rest)
+    torch.add(terms[:, :, 4:5], taken, alpha=-1.0 / VIFP_NOISE, out=rest)
     rest.clamp_(min=1.0)
+    torch.addcdiv(terms[:, :, 4:5], taken, divisor, value=-_FLOOR / VIFP_NOISE, out=terms[:, :, 2:4])
     return terms
 
 
@@ -105,12 +108,12 @@ def vif_per_source(fused: ImageLike, a: ImageLike, b: ImageLike, *, dtype: torch
     Source: Sheikh and Bovik, IEEE TIP 15(2), 2006, pixel-domain version vifp_mscale.m; facts C.5.
     """
     fused, a, b = prepare(fused, a, b)
-    sums = fused.new_zeros(fused.shape[0], 5)
+    sums = fused.new_zeros(fused.shape[0], 7)
     for _, moments in _moments_of_scales(fused.to(dtype), a.to(dtype), b.to(dtype)):
         sums += _sum_of_logarithms(_information(moments))
-    kept = (sums[:, 2:3] - sums[:, :2]).masked_fill(is_constant(fused).view(-1, 1), 0.0)
+    kept = (sums[:, 2:4] - sums[:, :2]).masked_fill(is_constant(fused).view(-1, 1), 0.0)
     # What rounding makes of a constant source is no information.
-    there = sums[:, 3:].masked_fill(torch.stack((is_constant(a), is_constant(b)), dim=1), torch.nan)
+    there = sums[:, 5:].masked_fill(torch.stack((is_constant(a), is_constant(b)), dim=1), torch.nan)
     return kept / there
 
 
