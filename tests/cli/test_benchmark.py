@@ -45,7 +45,8 @@ def test_benchmark_writes_every_file(folders: Path) -> None:
         "--method", "max", "--metrics", "vif,ssim", "-o", out,
     )  # fmt: skip
     assert {f.name for f in out.iterdir()} == {
-        "per_pair.csv", "summary.csv", "summary.md", "summary.tex", "tests.csv", "run.json", "report.html", "scores",
+        "per_pair.csv", "summary.csv", "summary.md", "summary.tex", "lines.csv", "tests.csv", "run.json", "report.html",
+        "scores",
     }  # fmt: skip
     assert {r["method"] for r in rows(out / "per_pair.csv")} == {"OURS", "max", "average"}
     assert {r["reference"] for r in rows(out / "tests.csv")} == {"OURS"}

@@ -83,7 +83,7 @@ def test_the_page_draws_itself_and_hostile_names_stay_text(ask) -> None:
 
 def test_a_click_on_a_heading_sorts_and_a_second_turns_the_order(ask, run) -> None:
     found = ask("""
-        const names = () => [...document.querySelectorAll('#means tbody th')].map((x) => x.textContent);
+        const names = () => [...document.querySelectorAll('#means tbody tr:not(.line) th')].map((x) => x.textContent);
         const head = [...document.querySelectorAll('#means thead button')].find((b) => b.textContent === 'VIF');
         head.click(); const down = names(); head.click(); const up = names();
         return { down, up, sort: head.parentElement.getAttribute('aria-sort') };
@@ -95,15 +95,17 @@ def test_a_click_on_a_heading_sorts_and_a_second_turns_the_order(ask, run) -> No
     assert found["sort"] == "ascending"
 
 
-def test_published_rows_stay_last_and_say_what_they_are(ask) -> None:
+def test_the_line_then_published_rows_stay_last_and_say_what_they_are(ask) -> None:
     found = ask("""
         document.querySelectorAll('#sections button')[2].click();
         document.querySelectorAll('#means thead button')[2].click();
         const rows = [...document.querySelectorAll('#means table')[0].querySelectorAll('tbody tr')];
-        return rows.map((r) => [r.classList.contains('published'), r.querySelector('th').textContent]);
+        return rows.map((r) => [r.className.split(' ')[0], r.querySelector('th').textContent]);
     """)
-    assert [published for published, _ in found] == [False] * 5 + [True] * 17
-    assert all("published, other test pairs" in name for published, name in found if published)
+    assert [kind for kind, _ in found if kind in ("line", "published")] == [kind for kind, _ in found[5:]]
+    assert [name for kind, name in found if kind == "line"] == [name for _, name in found[5:-17]] != []
+    assert [kind for kind, _ in found[-17:]] == ["published"] * 17
+    assert all("published, other test pairs" in name for kind, name in found if kind == "published")
 
 
 def test_all_panels_zoom_and_move_together(ask) -> None:

@@ -131,12 +131,16 @@ def test_one_sidedness_is_not_judged_without_the_average_rule() -> None:
     assert statistics.one_sided(halves((0.2, 0.4), names=("max",))) == [Side.UNKNOWN]
 
 
-def test_copies_one_sided_and_incomplete_methods_are_never_best() -> None:
+def test_the_weaker_source_is_given_with_what_the_average_rule_leaves_of_it() -> None:
+    table = halves((0.2, 0.4), (0.9, 0.3), (0.1, 0.9), names=("average", "loses_b", "loses_a"))
+    assert statistics.weaker_source(table) == [(0, 0.2, 0.2), (1, 0.3, 0.4), (0, 0.1, 0.2)]
+
+
+def test_only_methods_that_are_allowed_are_best_and_equal_digits_share() -> None:
     mean = np.array([[0.9], [0.8], [0.7], [0.6], [0.6004], [0.5]])
-    sides = [Side.LOSES_A, Side.BOTH, Side.BOTH, Side.BOTH, Side.BOTH, Side.BOTH]
-    kinds = [Kind.RULE, Kind.COPY, Kind.FOLDER, Kind.MODEL, Kind.RULE, Kind.RULE]
-    complete = [True, True, False, True, True, True]
-    assert statistics.best_methods(mean, [column("vif")], sides, kinds, complete) == [frozenset({3, 4})]
+    allowed = [False, False, False, True, True, True]
+    assert statistics.best_methods(mean, [column("vif")], allowed) == [frozenset({3, 4})]
+    assert statistics.best_methods(mean, [column("en")], allowed) == [frozenset()]
 
 
 def test_a_comparison_counts_cases_and_not_only_slices() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from upfusion_med.evaluation import tables
 from upfusion_med.evaluation.columns import HEADLINE, READER_KEYS, column, known_metrics, parse_metrics
 from upfusion_med.evaluation.datasets import get_data_set
 from upfusion_med.evaluation.harness import run_benchmark
-from upfusion_med.evaluation.methods import FolderMethod, RuleMethod
+from upfusion_med.evaluation.methods import FolderMethod, Kind, RuleMethod
 from upfusion_med.evaluation.pair_search import find_pairs
+from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.published import published_rows
 from upfusion_med.evaluation.results import POOLED_GROUPS, POOLED_PAIRS, Results, build_results
 
 from .conftest import disc, save
+from .test_statistics import table_of
 
 
 @pytest.fixture
@@ -73,6 +76,33 @@ def test_copies_are_not_ranked(results: Results) -> None:
     assert np.isfinite(results.sections[0].ranks[results.table.row("max")][results.table.metrics.index("vif")])
 
 
+def test_the_line_is_the_best_of_what_is_no_copy_and_not_one_sided(results: Results) -> None:
+    rows = {(r["section"], r["line"], r["metric"]): r for r in rows_of(tables.lines_csv(results))}
+    table = results.table.of_group("CT-MRI")
+    place = table.metrics.index("scd")
+    means = {name: np.nanmean(table.values[m, :, place]) for m, name in enumerate(table.methods) if name != "copy-a"}
+    sides = dict(zip(table.methods, results.sections[0].sides, strict=True))
+    allowed = {name: mean for name, mean in means.items() if sides[name].keeps_both}
+    line = rows["CT-MRI", "the line", "scd"]
+    assert line["methods"] == max(allowed, key=allowed.__getitem__)
+    assert float(line["value"]) == pytest.approx(max(allowed.values()))
+    text = tables.markdown(results)
+    assert f"{float(line['value']):.3f} ({line['methods']})" in text
+    assert "*the line*: best value over the methods that are not one-sided" in text
+
+
+def test_the_line_of_networks_leaves_rules_out_and_marks_what_is_one_sided() -> None:
+    cases, names = ["x"], ("net", "leaning", "thrower", "average", "max")
+    halves = [[0.3, 0.4, 0.5], [0.28, 0.8, 0.7], [0.1, 0.9, 0.9], [0.3, 0.3, 0.2], [0.4, 0.6, 0.8]]
+    table = table_of([[row] for row in halves], cases, names, ("vif_a", "vif_b", "scd"))
+    kinds = (Kind.MODEL, Kind.MODEL, Kind.FOLDER, Kind.RULE, Kind.RULE)
+    found = build_results(replace(table, kinds=kinds), PairList(get_data_set("msrs"), "all", table.pairs), title="x")
+    line, networks = found.sections[0].lines
+    scd = table.metrics.index("scd")
+    assert (line.values[scd], line.holders[scd]) == (0.8, "max")
+    assert (networks.values[scd], networks.holders[scd]) == (0.7, "leaning*")
+
+
 def test_published_rows_are_marked_and_stand_in_the_pools_only(results: Results) -> None:
     text = tables.markdown(results)
     assert "*UP-Fusion* (published, other test pairs)" in text
@@ -83,7 +113,7 @@ def test_failures_are_listed_in_the_text_and_as_a_file(results: Results, tmp_pat
     assert "## Not scored (1)" in tables.markdown(results)
     written = tables.write_tables(results, tmp_path / "out")
     assert rows_of((tmp_path / "out" / "failures.csv").read_text())[0]["name"] == "sa_21"
-    assert len(written) == 6
+    assert len(written) == 7
     assert not list((tmp_path / "out").glob(".*"))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import sobel as scipy_sobel
 from scipy.signal import correlate2d
 
-from upfusion_med.metrics.filters import correlate, gaussian_taps, moment_strips, row_strips, rows_first, sobel
+from upfusion_med.metrics.filters import correlate, gaussian_taps, moment_strips, place_strips, row_strips, sobel
 
 
 def by_scipy(image: np.ndarray, taps: tuple[float, ...], stride: int, same: bool) -> np.ndarray:
@@ -30,43 +30,50 @@ def test_correlation_equals_scipys(height: int, width: int, taps: int, stride: i
         return
     window = gaussian_taps(taps, taps / 5.0)
     images = np.random.default_rng(seed).uniform(0, 255, (2, 3, height, width))
-    ours = correlate(rows_first(torch.from_numpy(images)), window, stride=stride, same=same)
+    ours = correlate(torch.from_numpy(images), window, stride=stride, same=same)
     for image in range(2):
         for channel in range(3):
             expected = by_scipy(images[image, channel], window, stride, same)
-            assert np.allclose(ours[:, image, channel].numpy(), expected, rtol=0, atol=1e-10)
+            assert np.allclose(ours[image, channel].numpy(), expected, rtol=0, atol=1e-10)
 
 
 def test_windows_that_are_not_symmetric_are_not_turned() -> None:
     taps = (1.0, 2.0, 4.0)
     image = np.random.default_rng(1).uniform(0, 9, (9, 8))
-    ours = correlate(rows_first(torch.from_numpy(image)[None, None]), taps)[:, 0, 0].numpy()
+    ours = correlate(torch.from_numpy(image)[None, None], taps)[0, 0].numpy()
     assert np.allclose(ours, by_scipy(image, taps, 1, False))
 
 
 def test_exact_zeros_stay_exact() -> None:
     image = torch.zeros(1, 1, 60, 60, dtype=torch.float64)
     image[..., 30:, 30:] = 200.0
-    result = correlate(rows_first(image), gaussian_taps(11, 1.5), same=True)[:, 0, 0]
+    result = correlate(image, gaussian_taps(11, 1.5), same=True)[0, 0]
     assert (result[:25] == 0).all()
     assert (result[30:, 30:] > 0).all()
 
 
-@pytest.mark.parametrize("shape", [(61, 53), (130, 240), (20, 19)])
-def test_moments_equal_those_of_whole_maps(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize("shape", [(61, 53), (130, 240), (20, 19), (150, 256)])
+def test_moments_equal_those_of_whole_maps(shape: tuple[int, int], same: bool) -> None:
     images = torch.from_numpy(np.random.default_rng(2).uniform(0, 255, (2, 3, *shape)))
     taps = gaussian_taps(11, 1.5)
-    strips = [tuple(part.clone() for part in strip) for strip in moment_strips(rows_first(images), taps)]
-    mean, variance, covariance = (torch.cat(parts).permute(1, 2, 0, 3) for parts in zip(*strips, strict=True))
 
     def smooth(x: torch.Tensor) -> torch.Tensor:
-        return correlate(rows_first(x), taps).permute(1, 2, 0, 3)
+        return correlate(x, taps, same=same)
 
-    assert torch.allclose(mean, smooth(images), atol=1e-10)
-    assert torch.allclose(variance, smooth(images**2) - smooth(images) ** 2, atol=1e-8)
-    assert torch.allclose(
-        covariance, smooth(images[:, :1] * images[:, 1:]) - smooth(images[:, :1]) * smooth(images[:, 1:]), atol=1e-8
-    )
+    mean, variance = smooth(images), smooth(images**2) - smooth(images) ** 2
+    covariance = smooth(images[:, :1] * images[:, 1:]) - mean[:, :1] * mean[:, 1:]
+    places = torch.arange(mean[0, 0].numel(), dtype=torch.float64).view(1, 1, *mean.shape[2:])
+    expected = zip(*(place_strips(x) for x in (mean, variance, covariance, places)), strict=True)
+    seen: list[float] = []
+    for strip, (of_mean, of_variance, of_covariance, place) in zip(
+        moment_strips(images, taps, same=same), expected, strict=True
+    ):
+        assert torch.allclose(strip.mean, of_mean, atol=1e-10)
+        assert torch.allclose(strip.variance, of_variance, atol=1e-8)
+        assert torch.allclose(strip.covariance, of_covariance, atol=1e-8)
+        seen += place.flatten().tolist()
+    assert sorted(seen) == list(range(mean[0, 0].numel()))
 
 
 def test_gaussian_window_sums_to_one_and_matches_its_formula() -> None:

@@ -9,6 +9,7 @@ from upfusion_med.metrics.uptake_reading import (
     hot_pixels,
     hot_uptake_lost,
     read_back,
+    read_back_by_hue,
     uptake_error,
     uptake_order_kept,
 )
@@ -27,6 +28,55 @@ def test_colours_of_the_scale_are_read_back_exactly() -> None:
 
 def test_colours_beside_the_scale_go_to_the_nearest() -> None:
     assert read_back(np.array([[200, 30, 30]]), SCALE)[0] * 101 == pytest.approx(40, abs=1)
+
+
+#: From blue over green to red at one luma of 100: a scale that says everything by hue.
+ANGLES = np.linspace(np.deg2rad(-20.0), np.deg2rad(110.0), 90)
+
+
+def of_luma_and_hue(luma: float, angle: np.ndarray, chroma: float) -> np.ndarray:
+    """(n, 3) colours with Y = luma and (Cb, Cr) = chroma · (cos, sin)."""
+    cb, cr = chroma * np.cos(angle), chroma * np.sin(angle)
+    red, blue = luma + 1.402 * cr, luma + 1.772 * cb
+    return np.stack((red, (luma - 0.299 * red - 0.114 * blue) / 0.587, blue), axis=-1)
+
+
+HUES = of_luma_and_hue(100.0, ANGLES, 40.0)
+
+
+@pytest.mark.parametrize(("luma", "chroma"), [(100.0, 40.0), (150.0, 40.0), (60.0, 30.0), (180.0, 12.0)])
+def test_hue_is_read_back_whatever_the_brightness_and_however_pale(luma: float, chroma: float) -> None:
+    shown = of_luma_and_hue(luma, ANGLES, chroma)
+    uptake = np.linspace(0, 1, 90)
+    assert uptake_error(uptake, read_back_by_hue(shown, HUES)) < 0.8  # hues within 1° count as one
+    if luma != 100.0:
+        other_hue = of_luma_and_hue(luma, ANGLES[::-1], chroma)
+        assert uptake_error(uptake, read_back_by_hue(other_hue, HUES)) > 40
+
+
+def test_brightness_alone_misleads_the_nearest_colour_and_not_the_hue() -> None:
+    # Dark red to light yellow: brighter by fusion, a red is nearest to a yellow of the scale, and yet red.
+    angles = np.linspace(np.deg2rad(112.0), np.deg2rad(170.0), 60)
+    scale = np.concatenate([of_luma_and_hue(70 + 2 * k, angles[k : k + 1], 55.0) for k in range(60)])
+    shown = np.concatenate([of_luma_and_hue(130 + 2 * k, angles[k : k + 1], 55.0) for k in range(60)])
+    uptake = np.linspace(0, 1, 60)
+    assert uptake_error(uptake, read_back_by_hue(shown, scale)) < 3
+    assert uptake_error(uptake, read_back(shown, scale)) > 10
+
+
+def test_a_turned_hue_is_an_error_of_that_part_of_the_scale() -> None:
+    step = (ANGLES[1] - ANGLES[0]) * 20
+    error = uptake_error(
+        np.linspace(0, 1, 90)[15:65], read_back_by_hue(of_luma_and_hue(140.0, ANGLES + step, 40.0), HUES)[15:65]
+    )
+    assert error == pytest.approx(100 * 20 / 89, abs=1.0)
+
+
+def test_of_two_places_with_one_hue_the_nearer_colour_counts_and_grey_has_no_hue() -> None:
+    scale = np.array([[0, 0, 0], [90, 0, 0], [255, 0, 0], [255, 255, 255]], dtype=float)
+    shown = np.array([[110, 0, 0], [250, 10, 10], [130, 130, 130], [240, 240, 238], [255, 150, 150]])
+    assert np.allclose(read_back_by_hue(shown, scale) * 3, [1, 2, 1, 3, 2])
+    assert np.allclose(read_back_by_hue(np.full((2, 3), 200), scale[[0, 3]]), 1.0)
 
 
 def test_wrong_scales_are_refused() -> None:

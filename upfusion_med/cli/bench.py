@@ -16,7 +16,7 @@ app.command("network")(bench_network.network)
 @app.command()
 def metrics(
     size: Annotated[int, typer.Option(help="Side of the synthetic pair in pixels.")] = 256,
-    repeats: Annotated[int, typer.Option(help="Runs; the fastest counts.")] = 5,
+    repeats: Annotated[int, typer.Option(help="Runs; the fastest counts.")] = 20,
     image_a: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Visible or functional image to use instead of the synthetic pair."),

@@ -76,6 +76,9 @@ def benchmark(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO,
     modality: Annotated[Modality, typer.Option(help="With SET folders: what A is.")] = Modality.INFRARED,
+    slices: Annotated[
+        bool, typer.Option("--slices", help="With SET folders: names end in the slice's number; measure flicker.")
+    ] = False,
     colour: Annotated[
         ColourOption,
         typer.Option(
@@ -100,7 +103,7 @@ def benchmark(
       upfusion benchmark msrs --root MSRS --fused SAGE=sage_results --fused OURS=ours -o run --jobs 4
       upfusion benchmark folders --a vi --b ir --method max --method average -o run
     """
-    chosen = choose_pairs_of_run(data, root, a, b, split, pairs, modality)
+    chosen = choose_pairs_of_run(data, root, a, b, split, pairs, modality, slices)
     methods = choose_methods(chosen, model or [], method, fused or [], prompt, device)
     results = run(chosen, methods, metrics, output, reference, published, jobs, seed, report, quiet, colour.value)
     if not quiet:
@@ -116,6 +119,7 @@ def choose_pairs_of_run(
     split: str | None,
     pairs: str | None,
     modality: Modality,
+    slices: bool = False,
 ) -> PairList:
     """The pairs that the options name.
 
@@ -128,7 +132,7 @@ def choose_pairs_of_run(
     if data.strip().lower() == FOLDERS:
         if a is None or b is None or root is not None:
             raise UsageError("The set 'folders' needs --a and --b, and takes no --root.")
-        found = pairing.pairs_of_folders(datasets.folder_pair("pairs", modality), a, b)
+        found = pairing.pairs_of_folders(datasets.folder_pair("pairs", modality, slices=slices), a, b)
     else:
         kind = datasets.get_data_set(data)
         if root is None or a is not None or b is not None:
@@ -182,6 +186,7 @@ def run(
     from upfusion_med.evaluation.report_pictures import build_cases
     from upfusion_med.evaluation.results import build_results
     from upfusion_med.evaluation.run_record import run_facts, write_record
+    from upfusion_med.evaluation.slice_stacks import with_flicker
     from upfusion_med.evaluation.tables import write_tables
 
     keys = parse_metrics(metrics, pairs.is_medical)
@@ -195,6 +200,9 @@ def run(
         if not table.scored.any():
             reason = table.failures[0].reason if table.failures else "no method was given"
             raise InputError(f"No pair could be scored; the first reason: {reason}")
+        again = partial(fused_again, output, composition=composition)
+        if pairs.data.slices:
+            table = with_flicker(table, methods, again)
         rows = published_rows(pairs.data.name) if published else ()
         results = build_results(
             table, pairs, title=pairs.data.title, reference=reference, published=rows, facts=facts, seed=seed,
@@ -204,7 +212,6 @@ def run(
         write_record(facts, output)
         if report:
             progress.stage("report", 1)
-            again = partial(fused_again, output, composition=composition)
             write_report(results, build_cases(results, methods, again, composition), output)
             progress.advance()
     return results
@@ -254,7 +261,6 @@ def finish(results: Results, output: Path | None) -> None:
     if failures:
         listed = failures if output is None else failures[:1]
         where = "" if output is None else f"; they are listed in {output / 'failures.csv'}. The first"
-        lines = [f"{f.group}/{f.name}{f' ({f.method})' if f.method else ''}: {f.reason}" for f in listed]
-        raise InputError(
-            f"{len(failures)} results could not be scored{where}: {' | '.join(lines)} The tables hold all the others."
-        )
+        lines = [f"{f.group}/{f.name}{f' ({f.method})' if f.method else ''}: {f.reason.rstrip('.')}." for f in listed]
+        count = "1 result" if len(failures) == 1 else f"{len(failures)} results"
+        raise InputError(f"{count} could not be scored{where}: {' | '.join(lines)} The tables hold all the others.")

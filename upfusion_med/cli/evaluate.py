@@ -25,6 +25,9 @@ def evaluate(
     ] = None,
     name: Annotated[str, typer.Option(help="The method's name in tables.")] = "fused",
     modality: Annotated[Modality, typer.Option(help="What A is.")] = Modality.INFRARED,
+    slices: Annotated[
+        bool, typer.Option("--slices", help="Names end in the slice's number; measure flicker (medical pictures).")
+    ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: one per core.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no table.")] = False,
@@ -43,7 +46,7 @@ def evaluate(
     from upfusion_med.evaluation.pairs import only_with_result, pairs_of_folders
     from upfusion_med.evaluation.rules import BOUND
 
-    pairs = only_with_result(pairs_of_folders(folder_pair("pairs", modality), a, b), fused)
+    pairs = only_with_result(pairs_of_folders(folder_pair("pairs", modality, slices=slices), a, b), fused)
     methods = [FolderMethod(name, fused, pairs), RuleMethod(BOUND)]
     with TemporaryDirectory() as nowhere:
         place = output if output is not None else Path(nowhere)

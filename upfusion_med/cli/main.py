@@ -92,7 +92,7 @@ def main() -> None:
         )
         sys.exit(4)
     except KeyboardInterrupt:
-        typer.echo("Interrupted; nothing was written.", err=True)
+        typer.echo("Interrupted; no output was finished.", err=True)
         sys.exit(130)
 
 

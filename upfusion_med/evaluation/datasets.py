@@ -48,6 +48,7 @@ class DataSet:
         case_of: (group, file stem) to the case: pairs of one case are not independent.
         splits: Names of splits; the first is the default. Empty: the set is not split.
         table: A CSV beside the folders with the columns modality, name, case, split, patient, or "".
+        slices: Whether names end in the number of a slice (up to three digits) and begin with that of its stack.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DataSet:
     case_of: Callable[[str, str], str]
     splits: tuple[str, ...] = ()
     table: str = ""
+    slices: bool = False
 
 
 def every_pair_for_itself(group: str, stem: str) -> str:
@@ -115,6 +117,7 @@ DATA_SETS: tuple[DataSet, ...] = (
         case_of=patient_of_harvard,
         splits=("test", "dev"),
         table="splits.csv",
+        slices=True,
     ),
     DataSet(
         name="msrs",
@@ -220,8 +223,8 @@ def get_data_set(name: str) -> DataSet:
     return found
 
 
-def folder_pair(title: str, modality: Modality = Modality.INFRARED) -> DataSet:
-    """The set that consists of any two folders; its one group is called ``title``."""
+def folder_pair(title: str, modality: Modality = Modality.INFRARED, *, slices: bool = False) -> DataSet:
+    """The set that consists of any two folders; its one group is called ``title``; for ``slices`` see `DataSet`."""
     return DataSet(
         name="folders",
         title=title,
@@ -231,4 +234,5 @@ def folder_pair(title: str, modality: Modality = Modality.INFRARED) -> DataSet:
         colour=f"{LUMA_PROTOCOL}.",
         source="two folders",
         case_of=every_pair_for_itself,
+        slices=slices,
     )

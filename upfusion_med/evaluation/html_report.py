@@ -115,6 +115,11 @@ def _section_data(results: Results, section: Section) -> dict[str, Any]:
         "comparisons": [
             {k: (_number(v) if isinstance(v, float) else v) for k, v in c.__dict__.items()} for c in section.comparisons
         ],
+        "lines": [
+            {"name": x.name, "meaning": x.meaning, "values": _numbers(list(x.values)), "holders": list(x.holders)}
+            for x in section.lines
+            if any(x.holders)
+        ],
         "published": [
             {"method": p.method, "mark": p.mark, "source": p.source, "values": dict(p.values)}
             for p in section.published

@@ -16,7 +16,7 @@ from upfusion_med.core import InputError, Modality
 from upfusion_med.evaluation.picture_levels import Levels, grey
 
 _OF_COLOUR = frozenset({"saturation_kept", "hue_turned", "ciede2000_chroma"})
-_OF_SCALE = frozenset({"hot_uptake_lost", "uptake_error", "uptake_order_kept"})
+_OF_SCALE = frozenset({"hot_uptake_lost", "uptake_error", "uptake_error_hue", "uptake_order_kept", "hot_contrast"})
 #: File with the palettes of a set's pictures, beside its folders: map, index, r, g, b.
 SCALE_FILE = "colour_scale.csv"
 #: Mean distance in RGB levels up to which a picture counts as drawn with a palette (JPEG noise included).
@@ -144,7 +144,8 @@ def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Compo
         how: Composition of the colour picture.
 
     Returns:
-        The wanted keys; NaN where a measure does not apply: no CT, no colour, no palette, no medical pair.
+        The wanted keys; NaN where a measure does not apply: no CT, no colour, no palette, no medical pair; and for
+        ``slice_flicker``, which needs more than one slice (`slice_stacks`).
     """
     values = dict.fromkeys(wanted, math.nan)
     if sources.modality not in (Modality.CT, Modality.PET, Modality.SPECT):
@@ -183,4 +184,9 @@ def _colours(picture: Levels, sources: Sources, wanted: Collection[str]) -> dict
         values["hot_uptake_lost"] = uptake_reading.hot_uptake_lost(sources.uptake, shown)
         values["uptake_error"] = uptake_reading.uptake_error(sources.uptake, shown)
         values["uptake_order_kept"] = uptake_reading.uptake_order_kept(sources.uptake, shown, sources.uptake > 0)
+        active = sources.uptake > uptake_reading.UPTAKE_FLOOR
+        by_hue = uptake_reading.read_back_by_hue(picture[active], sources.scale)
+        values["uptake_error_hue"] = uptake_reading.uptake_error(sources.uptake[active], by_hue)
+        hot, body = uptake_reading.hot_pixels(sources.uptake), sources.uptake > 0
+        values["hot_contrast"] = uptake_reading.hot_contrast(picture, sources.a, hot, body).kept
     return values

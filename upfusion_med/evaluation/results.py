@@ -23,6 +23,28 @@ POOLED_PAIRS = "pooled over pairs"
 POOLED_GROUPS = "pooled over modalities"
 #: More columns than these do not fit a page; Markdown and LaTeX then show the headline columns only.
 WIDEST_TABLE = 12
+LINE_MEANING = "best value over the methods that are not one-sided and ran on all pairs; no copies"
+NETWORK_LINE_MEANING = (
+    "the same over networks and finished results, no rules; their weaker source keeps at least 60 % of the VIF that "
+    "the average rule gives it; * one-sided"
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The best value of every metric over some of the methods: what a new method has to beat.
+
+    Attributes:
+        name: Heading of the row.
+        meaning: Which methods count.
+        values: For each metric the value; NaN where there is none.
+        holders: For each metric the methods that have it, joined by commas; a star marks a one-sided one.
+    """
+
+    name: str
+    meaning: str
+    values: tuple[float, ...]
+    holders: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +60,7 @@ class Section:
         sides: One-sidedness of each method.
         ranks: (methods, metrics); copies are not ranked.
         best: For each metric the methods that may be called best; several where they agree as far as is printed.
+        lines: Rows of best values.
         comparisons: Reference against the others; none in sections that pool means.
         published: Published rows to show beside.
     """
@@ -50,6 +73,7 @@ class Section:
     sides: tuple[Side, ...]
     ranks: FloatArray
     best: tuple[frozenset[int], ...]
+    lines: tuple[Line, ...]
     comparisons: tuple[Comparison, ...] = ()
     published: tuple[PublishedRow, ...] = ()
 
@@ -178,6 +202,14 @@ def _section(
     total = len(table.pairs)
     complete = [n == total for n in scored]
     takes_part = [kind is not Kind.COPY and c for kind, c in zip(table.kinds, complete, strict=True)]
+    allowed = [part and side.keeps_both for part, side in zip(takes_part, sides, strict=True)]
+    best = statistics.best_methods(summary.mean, columns, allowed)
+    kept = [own >= statistics.THROWN_AWAY * bound for _, own, bound in statistics.weaker_source(table)]
+    networks = [
+        part and keeps and kind is not Kind.RULE
+        for part, keeps, kind in zip(takes_part, kept, table.kinds, strict=True)
+    ]
+    of_networks = statistics.best_methods(summary.mean, columns, networks)
     return Section(
         name=name,
         about=f"{total} pairs of {summary.cases} independent cases; {how}.",
@@ -186,10 +218,27 @@ def _section(
         summary=summary,
         sides=sides,
         ranks=statistics.ranks(summary.mean, columns, takes_part),
-        best=tuple(statistics.best_methods(summary.mean, columns, sides, table.kinds, complete)),
+        best=tuple(best),
+        lines=(
+            _line("the line", LINE_MEANING, table, summary, best, sides),
+            _line("the network line", NETWORK_LINE_MEANING, table, summary, of_networks, sides),
+        ),
         comparisons=tuple(comparisons),
         published=published,
     )
+
+
+def _line(
+    name: str,
+    meaning: str,
+    table: ScoreTable,
+    summary: Summary,
+    best: Sequence[frozenset[int]],
+    sides: Sequence[Side],
+) -> Line:
+    names = [name if side.keeps_both else f"{name}*" for name, side in zip(table.methods, sides, strict=True)]
+    values = [float(summary.mean[min(b), k]) if b else float("nan") for k, b in enumerate(best)]
+    return Line(name, meaning, tuple(values), tuple(", ".join(names[m] for m in sorted(b)) for b in best))
 
 
 def protocol_of(pairs: PairList) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ CONFIDENCE = 0.95
 TOLERANCE = 0.0005
 #: … and this far, relatively, to count as barely one-sided (baseline, section 1).
 BARELY = 0.05
+#: A network whose weaker source keeps less than this share of the average rule's VIF throws it away (baseline 8).
+THROWN_AWAY = 0.60
 #: Fewer cases than this cannot give p < 0.05 in a two-sided signed-rank test (2 / 2^5 = 0.0625).
 FEWEST_CASES = 6
 
@@ -146,48 +148,53 @@ class Side(str, Enum):
         return self in (Side.BOTH, Side.UNKNOWN)
 
 
-def one_sided(table: ScoreTable) -> list[Side]:
-    """For each method whether its weaker source keeps less VIF than the average rule leaves it.
+def weaker_source(table: ScoreTable) -> list[tuple[int, float, float]]:
+    """For each method its weaker source (0: A, 1: B), the VIF of it, and the average rule's VIF of the same source.
 
-    The weaker source is the one with the lower VIF. Both means are taken over the pairs that the method and the average
-    rule have in common. The letter names the source that is lost. Not judged where VIF or the average rule is missing.
+    Means over the pairs that the method and the average rule have in common; NaN where VIF or the average rule is
+    missing.
     """
     if BOUND not in table.methods or not {"vif_a", "vif_b"} <= set(table.metrics):
-        return [Side.UNKNOWN] * len(table.methods)
+        return [(0, np.nan, np.nan)] * len(table.methods)
     halves = np.stack([table.of_metric("vif_a"), table.of_metric("vif_b")])
     bound = halves[:, table.row(BOUND)]
-    verdicts = []
+    found = []
     for m in range(len(table.methods)):
         common = np.all(np.isfinite(halves[:, m]) & np.isfinite(bound), axis=0)
         if not common.any():
-            verdicts.append(Side.UNKNOWN)
+            found.append((0, np.nan, np.nan))
             continue
-        verdicts.append(_verdict(halves[:, m, common].mean(axis=1), bound[:, common].mean(axis=1)))
-    return verdicts
+        own, of_bound = halves[:, m, common].mean(axis=1), bound[:, common].mean(axis=1)
+        weak = int(own[1] < own[0])
+        found.append((weak, float(own[weak]), float(of_bound[weak])))
+    return found
 
 
-def _verdict(own: FloatArray, bound: FloatArray) -> Side:
-    weak = int(own[1] < own[0])
-    if own[weak] >= bound[weak] - TOLERANCE:
+def one_sided(table: ScoreTable) -> list[Side]:
+    """For each method whether its weaker source keeps less VIF than the average rule leaves it.
+
+    The weaker source is the one with the lower VIF. The letter names the source that is lost. Not judged where VIF or
+    the average rule is missing.
+    """
+    return [_verdict(*row) for row in weaker_source(table)]
+
+
+def _verdict(weak: int, own: float, bound: float) -> Side:
+    if np.isnan(own):
+        return Side.UNKNOWN
+    if own >= bound - TOLERANCE:
         return Side.BOTH
-    if own[weak] > bound[weak] * (1.0 - BARELY):
+    if own > bound * (1.0 - BARELY):
         return (Side.BARELY_A, Side.BARELY_B)[weak]
     return (Side.LOSES_A, Side.LOSES_B)[weak]
 
 
-def best_methods(
-    mean: FloatArray,
-    columns: Sequence[Column],
-    sides: Sequence[Side],
-    kinds: Sequence[Kind],
-    complete: Sequence[bool],
-) -> list[frozenset[int]]:
-    """For each metric the best methods that are no copy, are not one-sided and ran on all pairs.
+def best_methods(mean: FloatArray, columns: Sequence[Column], allowed: Sequence[bool]) -> list[frozenset[int]]:
+    """For each metric the best of the methods that are allowed.
 
     Several where they agree in the digits that are printed; none for metrics that are not ranked.
     """
     best: list[frozenset[int]] = []
-    allowed = [s.keeps_both and k is not Kind.COPY and c for s, k, c in zip(sides, kinds, complete, strict=True)]
     for k, column in enumerate(columns):
         merits = {
             m: column.merit(round(float(mean[m, k]), column.decimals))

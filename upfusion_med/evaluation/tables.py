@@ -10,7 +10,7 @@ from pathlib import Path
 
 from upfusion_med.evaluation.columns import Column
 from upfusion_med.evaluation.published import PublishedRow
-from upfusion_med.evaluation.results import Block, Results, Section
+from upfusion_med.evaluation.results import Block, Line, Results, Section
 from upfusion_med.evaluation.statistics import CONFIDENCE
 
 UNDEFINED = "–"
@@ -20,7 +20,7 @@ def write_tables(results: Results, output: Path) -> list[Path]:
     """Write every table of a run; each file appears whole or not at all.
 
     Returns:
-        The files: per_pair.csv, summary.csv, summary.md, summary.tex, tests.csv and, where something failed,
+        The files: per_pair.csv, summary.csv, summary.md, summary.tex, lines.csv, tests.csv and, where something failed,
         failures.csv.
     """
     output.mkdir(parents=True, exist_ok=True)
@@ -29,6 +29,7 @@ def write_tables(results: Results, output: Path) -> list[Path]:
         "summary.csv": summary_csv(results),
         "summary.md": markdown(results),
         "summary.tex": latex(results),
+        "lines.csv": lines_csv(results),
         "tests.csv": tests_csv(results),
         "failures.csv": failures_csv(results),
     }
@@ -86,6 +87,18 @@ def summary_csv(results: Results) -> str:
     return _csv(header, rows)
 
 
+def lines_csv(results: Results) -> str:
+    """One line per part of the run and metric: the best value, and who has it."""
+    rows = [
+        [section.name, line.name, key, _number(value), holders]
+        for section in results.sections
+        for line in section.lines
+        for key, value, holders in zip(results.table.metrics, line.values, line.holders, strict=True)
+        if holders
+    ]
+    return _csv(["section", "line", "metric", "value", "methods"], rows)
+
+
 def tests_csv(results: Results) -> str:
     """One line per comparison with the reference method."""
     header = ["section", "reference", "method", "metric", "pairs", "cases", "difference", "low95", "high95"]
@@ -136,17 +149,32 @@ def markdown(results: Results) -> str:
     lines = [f"# {results.title}", "", *(f"{line}  " for line in results.protocol), ""]
     for section in results.sections:
         lines += [f"## {section.name}", "", f"{section.about}", ""]
+        lines += [f"*{line.name}*: {line.meaning}.  " for line in section.lines if any(line.holders)]
+        lines.append("")
         for block in results.blocks(section):
             heads = ["method", *(c.label for _, c in block.columns), "one-sided?"]
             lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
             for m in range(len(results.table.methods)):
                 cells = _cells(section, block.columns, m, ("**", "**"), "±")
                 lines.append(f"| {_label(results, section, m)} | {' | '.join(cells)} | {section.sides[m].value} |")
+            for line in lines_of(section, block):
+                held = [f"{value} ({who})" if who else "" for value, who in held_values(line, block)]
+                lines.append(f"| *{line.name}* | {' | '.join(held)} | |")
             for row in _rows_for(section.published, block):
                 lines.append(f"| *{row.method}* ({row.mark}) | {' | '.join(_published(row, block.columns))} | |")
             lines.append("")
     lines += _failure_lines(results)
     return "\n".join(lines) + "\n"
+
+
+def lines_of(section: Section, block: Block) -> list[Line]:
+    """Lines that hold a value of the block's columns."""
+    return [line for line in section.lines if any(line.holders[k] for k, _ in block.columns)]
+
+
+def held_values(line: Line, block: Block) -> list[tuple[str, str]]:
+    """Value as shown, and who has it, of the block's columns."""
+    return [(shown(line.values[k], column), line.holders[k]) for k, column in block.columns]
 
 
 def _rows_for(rows: Sequence[PublishedRow], block: Block) -> list[PublishedRow]:
@@ -202,6 +230,11 @@ def _latex_table(results: Results, section: Section, block: Block) -> list[str]:
         label = _tex(_label(results, section, m))
         row = [label, *(c.replace(UNDEFINED, "--") for c in cells), _tex(section.sides[m].value)]
         lines.append(" & ".join(row) + r" \\")
+    best = lines_of(section, block)
+    lines += [r"\midrule"] if best else []
+    for line in best:
+        held = [f"{value} ({who})" if who else "" for value, who in held_values(line, block)]
+        lines.append(" & ".join([rf"\textit{{{_tex(line.name)}}}", *map(_tex, held), ""]) + r" \\")
     published = _rows_for(section.published, block)
     lines += [r"\midrule"] if published else []
     for paper in published:

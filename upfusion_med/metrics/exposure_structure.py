@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upfusion_med.metrics.filters import moment_strips, rows_first
+from upfusion_med.metrics.filters import moment_strips
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare
 from upfusion_med.metrics.structure import WANG_TAPS, check_side
 
@@ -29,11 +29,11 @@ SCALE_WEIGHTS = (0.0448 / 0.6305, 0.2856 / 0.6305, 0.3001 / 0.6305)
 def _score(fused: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Mean over all 11×11 blocks of one scale, (B,)."""
     total = fused.new_zeros(fused.shape[0])
-    sources = rows_first(a, b)
+    sources = torch.cat((a, b), dim=1)
     strips = zip(
         moment_strips(sources, _MEAN_TAPS),
         moment_strips(sources, WANG_TAPS),
-        moment_strips(rows_first(fused, a, b), WANG_TAPS),
+        moment_strips(torch.cat((fused, a, b), dim=1), WANG_TAPS),
         strict=True,
     )
     for plain, of_sources, with_fused in strips:

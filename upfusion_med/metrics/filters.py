@@ -16,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Outputs a block: the product then wastes little on the zeros outside the band.
-_BLOCK = 24
+#: Outputs a block: the product then wastes little on the zeros outside the band. Blocks of rows are smaller, since
+#: their products run over long lines.
+_ROW_BLOCK = 8
+_COLUMN_BLOCK = 24
 #: Up to so many outputs along an axis, one product with the whole band costs less than the calls for its blocks.
 _ONE_PRODUCT = 64
 #: About how many rows a strip has, with windows and without: what a strip needs then stays near the processor.
@@ -55,21 +57,23 @@ def _outputs(length: int, taps: Taps, stride: int) -> int:
     return (length - len(taps)) // stride + 1
 
 
-def _blocks(outputs: int) -> tuple[int, int]:
+def _blocks(outputs: int, block: int) -> tuple[int, int]:
     """How many whole blocks there are, and how many outputs are left for a product of their own."""
-    return (0, outputs) if outputs <= _ONE_PRODUCT else divmod(outputs, _BLOCK)
+    return (0, outputs) if outputs <= _ONE_PRODUCT else divmod(outputs, block)
 
 
 def _along_rows(images: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
     """Window sums along the first axis: (H, n) to (H', n); both may be slices along the second."""
     rows, line = out.shape
-    blocks, rest = _blocks(rows)
+    blocks, rest = _blocks(rows, _ROW_BLOCK)
     if blocks:
-        band, _ = _band(_BLOCK, taps, stride, images.device, images.dtype)
+        band, _ = _band(_ROW_BLOCK, taps, stride, images.device, images.dtype)
         step, stretch = images.stride(0), band.shape[1]
-        windows = images.as_strided((blocks, stretch, line), (_BLOCK * stride * step, step, 1), images.storage_offset())
+        windows = images.as_strided(
+            (blocks, stretch, line), (_ROW_BLOCK * stride * step, step, 1), images.storage_offset()
+        )
         target = out.as_strided(
-            (blocks, _BLOCK, line), (_BLOCK * out.stride(0), out.stride(0), 1), out.storage_offset()
+            (blocks, _ROW_BLOCK, line), (_ROW_BLOCK * out.stride(0), out.stride(0), 1), out.storage_offset()
         )
         torch.bmm(band.expand(blocks, -1, -1), windows, out=target)
     if rest:
@@ -81,12 +85,12 @@ def _along_rows(images: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
 def _along_columns(lines: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
     """Window sums along the last axis: contiguous (n, W) to (n, W')."""
     number, width = out.shape
-    blocks, rest = _blocks(width)
+    blocks, rest = _blocks(width, _COLUMN_BLOCK)
     if blocks:
-        _, band = _band(_BLOCK, taps, stride, lines.device, lines.dtype)
-        shape, steps = (blocks, number, band.shape[0]), (_BLOCK * stride, lines.stride(0), 1)
+        _, band = _band(_COLUMN_BLOCK, taps, stride, lines.device, lines.dtype)
+        shape, steps = (blocks, number, band.shape[0]), (_COLUMN_BLOCK * stride, lines.stride(0), 1)
         windows = lines.as_strided(shape, steps, lines.storage_offset())
-        target = out.as_strided((blocks, number, _BLOCK), (_BLOCK, width, 1), out.storage_offset())
+        target = out.as_strided((blocks, number, _COLUMN_BLOCK), (_COLUMN_BLOCK, width, 1), out.storage_offset())
         torch.bmm(windows, band.expand(blocks, -1, -1), out=target)
     if rest:
         _, band = _band(rest, taps, stride, lines.device, lines.dtype)
@@ -94,42 +98,35 @@ def _along_columns(lines: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
         torch.mm(lines[:, first : first + band.shape[0]], band, out=out[:, width - rest :])
 
 
-def rows_first(*images: Tensor) -> Tensor:
-    """Batches (B, C, H, W) of one comparison as one stack (H, B, sum of C, W), the layout that windows run over."""
-    return torch.cat([batch.permute(2, 0, 1, 3) for batch in images], dim=2)
-
-
 def _with_zeros(images: Tensor, margin: int) -> Tensor:
-    """(H, B, C, W) with ``margin`` zeros around each image."""
-    height, batch, channels, width = images.shape
-    padded = images.new_zeros(height + 2 * margin, batch, channels, width + 2 * margin)
-    padded[margin : margin + height, :, :, margin : margin + width] = images
-    return padded
+    """(B, C, H, W) with ``margin`` zeros around each image."""
+    return F.pad(images, (margin, margin, margin, margin))
 
 
 def correlate(images: Tensor, taps: Taps, *, stride: int = 1, same: bool = False) -> Tensor:
     """Correlation with the separable window ``taps`` × ``taps``.
 
     Args:
-        images: (H, B, C, W) floating point, rows first.
+        images: (B, C, H, W) floating point.
         taps: Weights along each axis, at most as many as the image has pixels there.
         stride: Keep every ``stride``-th row and column, from the first.
         same: Zero padding with output H × W (odd number of taps); otherwise no padding, (H − n) // stride + 1.
 
     Returns:
-        (H', B, C, W'), rows first.
+        (B, C, H', W').
     """
     images = _with_zeros(images, len(taps) // 2) if same else images.contiguous()
-    height, batch, channels, width = images.shape
-    down = images.new_empty(_outputs(height, taps, stride), batch, channels, width)
+    batch, channels, height, width = images.shape
+    down = images.new_empty(batch, channels, _outputs(height, taps, stride), width)
     result = images.new_empty(*down.shape[:3], _outputs(width, taps, stride))
-    _along_rows(images.view(height, -1), taps, stride, down.view(down.shape[0], -1))
+    for image, target in zip(images.flatten(0, 1), down.flatten(0, 1), strict=True):
+        _along_rows(image, taps, stride, target)
     _along_columns(down.view(-1, width), taps, stride, result.view(-1, result.shape[3]))
     return result
 
 
 class LocalMoments(NamedTuple):
-    """Sliding-window moments of a stack of images in a strip of rows, sizes (rows, B, channels, columns).
+    """Sliding-window moments of a stack of images at some places, sizes (groups, B, channels, places in a group).
 
     Variances are E[x²] − E[x]², not clipped, as all the reference codes have them.
 
@@ -172,46 +169,85 @@ def _workspaces(like: Tensor, *shapes: tuple[int, ...]) -> list[Tensor]:
 def _strip_rows(height: int) -> int:
     """Rows a strip, whole blocks, so that strips are of about one size."""
     strips = max(1, round(height / _STRIP_ROWS))
-    return min(height, -(-height // (strips * _BLOCK)) * _BLOCK)
+    return min(height, -(-height // (strips * _COLUMN_BLOCK)) * _COLUMN_BLOCK)
+
+
+def _grouped(lines: Tensor, planes: tuple[int, int], every: int, rows: int) -> Tensor:
+    """(groups, B, channels, rows · n) of contiguous (groups, lines, n), where every plane begins ``every`` lines on."""
+    groups, number, count = lines.shape
+    batch, channels = planes
+    steps = (number * count, channels * every * count, every * count, 1)
+    return lines.as_strided((groups, batch, channels, rows * count), steps)
 
 
 def moment_strips(images: Tensor, taps: Taps, *, same: bool = False) -> Iterator[LocalMoments]:
-    """Local moments strip by strip, from top to bottom.
+    """Local moments, a part of the places at a time.
 
-    Metrics only sum over pixels, so the maps of a strip can be used and forgotten: they stay in the processor's cache.
-    The next strip overwrites the maps of the last.
+    Metrics only sum over pixels, so the moments of a part can be used and forgotten: they stay in the processor's
+    cache. The next part may overwrite those of the last. Where the places of a part lie says `place_strips`.
 
     Args:
-        images: (H, B, C, W) floating point, rows first.
+        images: (B, C, H, W) floating point.
         taps: The separable window.
-        same: Zero padding with maps of H × W; otherwise no padding.
+        same: Zero padding, H × W places; otherwise no padding.
     """
     keep_freed_memory()
-    images = _with_zeros(images, len(taps) // 2) if same else images.contiguous()
-    height, batch, channels, width = images.shape
-    planes = 3 * channels - 1
-    new_height, new_width = _outputs(height, taps, 1), _outputs(width, taps, 1)
+    images = _with_zeros(images, len(taps) // 2) if same else images
+    batch, channels, height, width = images.shape
+    planes, margin = 3 * channels - 1, len(taps) - 1
+    new_height, new_width = height - margin, width - margin
     strip = new_height if images.is_cuda else _strip_rows(new_height)
-    products, down, result = _workspaces(
-        images,
-        (strip + len(taps) - 1, batch, planes - channels, width),
-        (strip, batch, planes, width),
-        (strip, batch, planes, new_width),
-    )
+    lines = batch * planes * (strip + margin)
+    stacked, down, result = _workspaces(images, (lines * width,), (lines * width,), (lines * new_width,))
+    whole = _whole_blocks(new_width)
     for first in range(0, new_height, strip):
         rows = min(strip, new_height - first)
-        part, product = images[first : first + rows + len(taps) - 1], products[: rows + len(taps) - 1]
-        torch.mul(part, part, out=product[:, :, :channels])
-        torch.mul(part[:, :, :1], part[:, :, 1:], out=product[:, :, channels:])
-        for image in range(batch):
-            _along_rows(part[:, image].flatten(1), taps, 1, down[:rows, image, :channels].flatten(1))
-            _along_rows(product[:, image].flatten(1), taps, 1, down[:rows, image, channels:].flatten(1))
-        means = result[:rows]
-        _along_columns(down[:rows].view(-1, width), taps, 1, means.view(-1, new_width))
-        mean, squares, crossed = means.split((channels, channels, channels - 1), dim=2)
-        squares.addcmul_(mean, mean, value=-1.0)
-        crossed.addcmul_(mean[:, :, :1], mean[:, :, 1:], value=-1.0)
-        yield LocalMoments(mean, squares, crossed)
+        every = rows + margin
+        # All planes stand on top of each other, so that one product runs over all of them. What it makes of windows
+        # that reach from one plane into the next is left aside.
+        lines = batch * planes * every
+        stack = stacked[: lines * width].view(batch, planes, every, width)
+        part, squares, crossed = stack.split((channels, channels, channels - 1), dim=1)
+        part.copy_(images[:, :, first : first + every])
+        torch.mul(part, part, out=squares)
+        torch.mul(part[:, :1], part[:, 1:], out=crossed)
+        made = down[: (lines - margin) * width].view(-1, width)
+        _along_rows(stack.view(-1, width), taps, 1, made)
+        begin = 0
+        for groups, count in ((whole, _COLUMN_BLOCK), (1, new_width - whole * _COLUMN_BLOCK)):
+            if groups * count == 0:
+                continue
+            _, band = _band(count, taps, 1, images.device, images.dtype)
+            windows = made.as_strided(
+                (groups, len(made), count + margin), (count, width, 1), made.storage_offset() + begin
+            )
+            filtered = result[: groups * len(made) * count].view(groups, len(made), count)
+            torch.bmm(windows, band.expand(groups, -1, -1), out=filtered)
+            begin += groups * count
+            moments = _grouped(filtered, (batch, planes), every, rows)
+            mean, square, product = moments.split((channels, channels, channels - 1), dim=2)
+            square.addcmul_(mean, mean, value=-1.0)
+            product.addcmul_(mean[:, :, :1], mean[:, :, 1:], value=-1.0)
+            yield LocalMoments(mean, square, product)
+
+
+def _whole_blocks(width: int) -> int:
+    """How many whole blocks of columns moments are taken in; the rest goes for itself."""
+    return _blocks(width, _COLUMN_BLOCK)[0]
+
+
+def place_strips(maps: Tensor) -> Iterator[Tensor]:
+    """Values of (B, C, H', W') at the places of `moment_strips`, part by part, (groups, B, C, places in a group)."""
+    height, width = maps.shape[-2:]
+    strip = height if maps.is_cuda else _strip_rows(height)
+    whole = _whole_blocks(width)
+    for first in range(0, height, strip):
+        part, begin = maps[:, :, first : first + strip], 0
+        for groups, count in ((whole, _COLUMN_BLOCK), (1, width - whole * _COLUMN_BLOCK)):
+            if groups * count:
+                columns = part[..., begin : begin + groups * count].unflatten(3, (groups, count))
+                yield columns.permute(3, 0, 1, 2, 4).flatten(3)
+                begin += groups * count
 
 
 def sobel(images: Tensor) -> tuple[Tensor, Tensor]:

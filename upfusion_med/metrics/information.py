@@ -36,7 +36,7 @@ def joint_histogram(x: Tensor, y: Tensor) -> Tensor:
         (B, 256, 256) float64 counts.
     """
     batch = x.shape[0]
-    cells = torch.add(y, x, alpha=LEVELS).flatten(1).to(torch.int32)
+    cells = torch.add(y.to(torch.int32), x.to(torch.int32), alpha=LEVELS).flatten(1)
     if batch > 1:
         cells += torch.arange(batch, device=x.device, dtype=torch.int32).view(-1, 1) * LEVELS**2
     counts = torch.bincount(cells.flatten(), minlength=batch * LEVELS**2)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upfusion_med.metrics.filters import LocalMoments, derivative_pair, gaussian_taps, moment_strips, rows_first
+from upfusion_med.metrics.filters import LocalMoments, derivative_pair, gaussian_taps, moment_strips
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare
 from upfusion_med.metrics.structure import WANG_TAPS, check_side, similarity, ssim_constants
 
@@ -35,7 +35,7 @@ class _Pooled:
     def __init__(self, fused: Tensor, a: Tensor, b: Tensor) -> None:
         zeros = fused.new_zeros(fused.shape[0])
         quality, weighted, weights, pixels = zeros, zeros.clone(), zeros.clone(), 0
-        for strip in moment_strips(rows_first(fused, a, b), WANG_TAPS):
+        for strip in moment_strips(torch.cat((fused, a, b), dim=1), WANG_TAPS):
             moments = _cleaned(strip)
             scores = similarity(moments, ssim_constants(255.0))
             variances = moments.variance[:, :, 1:]
@@ -107,7 +107,9 @@ def yang_cvejic_family(fused: ImageLike, a: ImageLike, b: ImageLike) -> dict[str
     totals = {key: fused.new_zeros(batch) for key in ("q_y", "q_y_completed", "q_c", "q_c_completed")}
     pixels = 0
     strips = zip(
-        moment_strips(rows_first(fused, a, b), YANG_TAPS), moment_strips(rows_first(a, b), YANG_TAPS), strict=True
+        moment_strips(torch.cat((fused, a, b), dim=1), YANG_TAPS),
+        moment_strips(torch.cat((a, b), dim=1), YANG_TAPS),
+        strict=True,
     )
     for with_fused, of_sources in strips:
         moments = _cleaned(with_fused)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upfusion_med.metrics.filters import correlate, rows_first, sobel
+from upfusion_med.metrics.filters import correlate, sobel
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare, stretch
 
 #: Side of the blocks of Q_CV, and the power of the edge strength that makes a block salient (metricChen.m).
@@ -42,10 +42,9 @@ def _plain_gaussian_taps(sigma: float) -> tuple[float, ...]:
 
 def _masked_contrast(images: Tensor) -> Tensor:
     """Chen and Blum's contrast c³ / (c² + 1e-4) of filtered images, 0 where the neighbourhood is exactly 0."""
-    rows = rows_first(images)
-    centre = correlate(rows, _plain_gaussian_taps(2.0), same=True)
-    around = correlate(rows, _plain_gaussian_taps(4.0), same=True)
-    contrast = (centre / around - 1.0).abs_().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).permute(1, 2, 0, 3)
+    centre = correlate(images, _plain_gaussian_taps(2.0), same=True)
+    around = correlate(images, _plain_gaussian_taps(4.0), same=True)
+    contrast = (centre / around - 1.0).abs_().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     return contrast.pow(3) / (contrast.square() + 1e-4)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from upfusion_med.metrics.filters import gaussian_taps, keep_freed_memory, moment_strips, rows_first
+from upfusion_med.metrics.filters import gaussian_taps, keep_freed_memory, moment_strips, place_strips
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare
 
 # Settings of metricZhao.m (phasecong2 of P. Kovesi, modified); facts C.7.
@@ -43,7 +43,6 @@ class _Bank(NamedTuple):
 
     Attributes:
         radial: One for each scale.
-        radial_sum: Sum of the radial filters.
         angular: One for each orientation.
         power: Per orientation, the sum of the squared filter of the finest scale.
         squares: Per orientation, Σ h² over scales and pixels of the filters' spatial responses.
@@ -51,7 +50,6 @@ class _Bank(NamedTuple):
     """
 
     radial: Tensor
-    radial_sum: Tensor
     angular: Tensor
     power: list[float]
     squares: list[float]
@@ -98,8 +96,8 @@ def _bank(height: int, width: int, device: torch.device, dtype: torch.dtype) -> 
         power.append(float(filters[0].square().sum()))
         squares.append(own)
         products.append((float(responses.sum(0).square().sum()) - own) / 2.0)
-    by_scale, summed, by_angle = (_twice(kind).to(device, dtype) for kind in (radial, radial.sum(0), angular))
-    return _Bank(by_scale, summed, by_angle, power, squares, products)
+    by_scale, by_angle = (_twice(kind).to(device, dtype) for kind in (radial, angular))
+    return _Bank(by_scale, by_angle, power, squares, products)
 
 
 class FeatureMaps(NamedTuple):
@@ -129,68 +127,44 @@ def _noise_threshold(finest_squared: Tensor, bank: _Bank, orientation: int) -> f
     return (tau * math.sqrt(math.pi / 2.0) + NOISE_K * math.sqrt((2.0 - math.pi / 2.0) * tau * tau)) / 1.7
 
 
-class _Transform:
-    """Filter responses of one image, in memory that is fetched once: to get it takes longer than to fill it.
-
-    Args:
-        image: (H, W).
-    """
-
-    def __init__(self, image: Tensor) -> None:
-        self._spectrum = torch.view_as_real(torch.fft.fft2(image))
-        self._turned = torch.empty_like(self._spectrum)
-        self._product = torch.empty_like(self._spectrum)
-        self._response = torch.empty_like(self._spectrum)
-
-    def turn(self, angular: Tensor) -> None:
-        """Choose an orientation by its angular filter (H, W, 2)."""
-        torch.mul(self._spectrum, angular, out=self._turned)
-
-    def response(self, radial: Tensor) -> Tensor:
-        """Even and odd response (H, W, 2) to a radial filter (H, W, 2); the next call overwrites it."""
-        torch.mul(self._turned, radial, out=self._product)
-        torch.fft.ifft2(torch.view_as_complex(self._product), out=torch.view_as_complex(self._response))
-        return self._response
+def _responses(turned: Tensor, radial: Tensor) -> list[Tensor]:
+    """Even and odd response (2, H, W) at each scale, of a spectrum (H, W, 2) turned to one orientation."""
+    spectra = (torch.view_as_complex(turned * filters) for filters in radial)
+    responses = (torch.view_as_real(torch.fft.ifft2(spectrum)) for spectrum in spectra)
+    return [response.permute(2, 0, 1).contiguous() for response in responses]
 
 
-def _energy_and_amplitude(transform: _Transform, bank: _Bank, orientation: int) -> tuple[Tensor, Tensor]:
+def _energy_and_amplitude(spectrum: Tensor, bank: _Bank, orientation: int) -> tuple[Tensor, Tensor]:
     """Weighted energy above noise, and the sum of amplitudes over scales, of one orientation.
 
-    The mean direction comes from one more transform, of the summed filters. So each scale can be used up at once: four
-    responses together would not fit into the cache, and fetching them again costs more than the transform.
-
     Args:
-        transform: Of the image.
+        spectrum: (H, W, 2), of the image.
         bank: The filters.
         orientation: Its number.
 
     Returns:
         (H, W) each.
     """
-    transform.turn(bank.angular[orientation])
-    total = transform.response(bank.radial_sum)
-    mean_even, mean_odd = total[..., 0].contiguous(), total[..., 1].contiguous()
+    responses = _responses(spectrum * bank.angular[orientation], bank.radial)
+    mean = responses[0] + responses[1]
+    for response in responses[2:]:
+        mean += response
+    mean_even, mean_odd = mean
     energy = (mean_even * mean_even).addcmul_(mean_odd, mean_odd)
     length = energy.sqrt().add_(EPSILON)
     energy.div_(length)
-    mean_even.div_(length)
-    mean_odd.div_(length)
-    amplitude = largest = energy
+    mean.div_(length)
+    amplitude, largest = torch.zeros_like(energy), torch.zeros_like(energy)
     threshold = 0.0
-    for scale in range(SCALES):
-        response = transform.response(bank.radial[scale])
-        even, odd = response[..., 0].contiguous(), response[..., 1].contiguous()
+    for scale, (even, odd) in enumerate(responses):
         size = (even * even).addcmul_(odd, odd)
         if scale == 0:
             threshold = _noise_threshold(size, bank, orientation)
-            largest = size.sqrt_()
-            amplitude = size.clone()
-        else:
-            amplitude += size.sqrt_()
-            largest = torch.maximum(largest, size, out=largest)
+        amplitude += size.sqrt_()
+        largest = torch.maximum(largest, size, out=largest)
         energy -= even.mul_(mean_odd).addcmul_(odd, mean_even, value=-1.0).abs_()
     energy.sub_(threshold).clamp_(min=0.0)
-    spread = (amplitude / largest.add_(EPSILON)).div_(SCALES)
+    spread = torch.div(amplitude, largest.add_(EPSILON)).div_(SCALES)
     return energy.mul_(spread.sub_(SPREAD_CUT_OFF).mul_(SPREAD_GAIN).sigmoid_()), amplitude
 
 
@@ -198,11 +172,11 @@ def _maps_of_one(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Maps of one image (H, W)."""
     bank = _bank(int(image.shape[0]), int(image.shape[1]), image.device, image.dtype)
     keep_freed_memory()
-    transform = _Transform(image)
+    spectrum = torch.view_as_real(torch.fft.fft2(image))
     # Energy, amplitude and the three second moments, summed over orientations.
     sums = image.new_zeros(5, *image.shape)
     for orientation in range(ORIENTATIONS):
-        energy, amplitude = _energy_and_amplitude(transform, bank, orientation)
+        energy, amplitude = _energy_and_amplitude(spectrum, bank, orientation)
         sums[0] += energy
         sums[1] += amplitude
         # An image without any response has no phase congruency; the toolbox's 0/0 spreads over the whole image.
@@ -252,17 +226,21 @@ def q_p(fused: ImageLike, a: ImageLike, b: ImageLike, *, dtype: torch.dtype = to
     fused, a, b = prepare(fused, a, b)
     maps_f, maps_a, maps_b = (feature_maps(x.to(dtype)) for x in (fused, a, b))
     from_a = maps_a.congruency > maps_b.congruency
-    best = FeatureMaps(*(torch.where(from_a, x, y) for x, y in zip(maps_a, maps_b, strict=True)))
-    masks = torch.stack([m.congruency > FEATURE_THRESHOLD for m in (maps_a, maps_b, best)], dim=1).to(dtype)
-    row_masks = masks.permute(2, 0, 1, 3)
+    mask_a, mask_b = ((maps.congruency > FEATURE_THRESHOLD).to(dtype) for maps in (maps_a, maps_b))
+    masks = torch.stack((mask_a, mask_b, torch.where(from_a, mask_a, mask_b)), dim=1)
     count = masks[:, 2].sum((1, 2), dtype=torch.float64)
     score = torch.ones_like(count)
-    for feature, of_a, of_b, of_best in zip(maps_f, maps_a, maps_b, best, strict=True):
-        sources = torch.stack((of_a, of_b, of_best), dim=1).mul_(masks)
-        row, total = 0, torch.zeros_like(count)
-        for moments in moment_strips(rows_first(feature.unsqueeze(1), sources), _WINDOW, same=True):
-            mask = row_masks[row : row + moments.mean.shape[0]]
-            row += moments.mean.shape[0]
+    margin = len(_WINDOW) // 2
+    batch, _, height, width = masks.shape
+    padded = masks.new_zeros(batch, 4, height + 2 * margin, width + 2 * margin)
+    inside = padded[..., margin:-margin, margin:-margin]
+    for feature, of_a, of_b in zip(maps_f, maps_a, maps_b, strict=True):
+        inside[:, 0] = feature
+        torch.mul(of_a, mask_a, out=inside[:, 1])
+        torch.mul(of_b, mask_b, out=inside[:, 2])
+        torch.where(from_a, inside[:, 1], inside[:, 2], out=inside[:, 3])
+        total = torch.zeros_like(count)
+        for moments, mask in zip(moment_strips(padded, _WINDOW), place_strips(masks), strict=True):
             deviations = (moments.variance[:, :, :1] * moments.variance[:, :, 1:]).abs_().sqrt_()
             ratio = moments.covariance.add_(CORRELATION_CONSTANT).div_(deviations.add_(CORRELATION_CONSTANT))
             total += ratio.mul_(mask).amax(2).sum((0, 2), dtype=torch.float64)

@@ -77,17 +77,21 @@ def sum_of_correlations_of_differences(fused: ImageLike, a: ImageLike, b: ImageL
     Source: Aslantas and Bendes, AEÜ 69(12), 2015; facts C.3.
     """
     fused, a, b = prepare(fused, a, b)
-    score = fused.new_zeros(fused.shape[0])
-    for difference, source in ((fused - b, a), (fused - a, b)):
-        x, y = difference.flatten(1), source.flatten(1)
-        mean_x = x.mean(1)
-        mean_y = y.mean(1)
-        count = x.shape[1]
-        product = torch.linalg.vecdot(x, y) - count * mean_x * mean_y
-        squares = torch.stack((torch.linalg.vecdot(x, x), torch.linalg.vecdot(y, y)))
-        squares -= count * torch.stack((mean_x, mean_y)).square()
-        score += (product / squares.prod(0).sqrt()).masked_fill((squares < _NO_VARIATION).any(0), torch.nan)
-    return score
+    x, y, z = (image.flatten(1) for image in (fused, a, b))
+    count = x.shape[1]
+    sums = torch.stack((x.sum(1), y.sum(1), z.sum(1)))
+
+    def covariance(first: Tensor, second: Tensor, of: tuple[int, int]) -> Tensor:
+        # Of whole levels exact, sums of products and sums alike.
+        return torch.linalg.vecdot(first, second) - sums[of[0]] * sums[of[1]] / count
+
+    ff, fa, fb = covariance(x, x, (0, 0)), covariance(x, y, (0, 1)), covariance(x, z, (0, 2))
+    aa, ab, bb = covariance(y, y, (1, 1)), covariance(y, z, (1, 2)), covariance(z, z, (2, 2))
+    # r(F − B, A) and r(F − A, B), from the covariances of the three images.
+    products = torch.stack((fa - ab, fb - ab))
+    squares = torch.stack((torch.stack((ff + bb - 2.0 * fb, aa)), torch.stack((ff + aa - 2.0 * fa, bb))), dim=1)
+    undefined = (squares < _NO_VARIATION).any(0).any(0)
+    return (products / squares.prod(0).sqrt()).sum(0).masked_fill(undefined, torch.nan)
 
 
 def error_family(fused: ImageLike, a: ImageLike, b: ImageLike) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from upfusion_med.core import InputError
-from upfusion_med.metrics.filters import LocalMoments, gaussian_taps, moment_strips, rows_first
+from upfusion_med.metrics.filters import LocalMoments, gaussian_taps, moment_strips
 from upfusion_med.metrics.images import ImageLike, mean_over_sources, prepare
 
 #: Wang's window: 11×11 Gaussian, σ = 1.5, without padding.
@@ -40,7 +40,7 @@ def ssim_constants(dynamic_range: float) -> tuple[float, float]:
 
 
 def similarity(moments: LocalMoments, constants: tuple[float, float]) -> Tensor:
-    """SSIM map of the first image of a strip with each of the others, (rows, B, C − 1, columns)."""
+    """SSIM map of the first image of a strip with each of the others, (groups, B, C − 1, places)."""
     c1, c2 = (moments.mean.new_tensor(constant) for constant in constants)
     first, others = moments.mean[:, :, :1], moments.mean[:, :, 1:]
     squares = torch.addcmul(torch.addcmul(c1, first, first), others, others)
@@ -76,7 +76,7 @@ def ssim_family(
     fused, a, b = prepare(fused, a, b)
     check_side(fused, len(WANG_TAPS), "SSIM")
     total = fused.new_zeros(fused.shape[0], 2)
-    for moments in moment_strips(rows_first(fused, a, b).to(dtype), WANG_TAPS):
+    for moments in moment_strips(torch.cat((fused, a, b), dim=1).to(dtype), WANG_TAPS):
         total += similarity(moments, ssim_constants(dynamic_range)).sum((0, 3), dtype=torch.float64)
     pixels = (fused.shape[-2] - len(WANG_TAPS) + 1) * (fused.shape[-1] - len(WANG_TAPS) + 1)
     score_a, score_b = (total / pixels).unbind(1)
@@ -113,7 +113,7 @@ def ms_ssim(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
     for scale, weight in enumerate(MS_SSIM_WEIGHTS):
         last = scale == len(MS_SSIM_WEIGHTS) - 1
         total = torch.zeros_like(score)
-        for moments in moment_strips(rows_first(images), WANG_TAPS):
+        for moments in moment_strips(images, WANG_TAPS):
             if last:
                 total += similarity(moments, (c1, c2)).sum((0, 3))
             else:

@@ -1,8 +1,8 @@
 """What a reader can still tell about uptake from the colours of a fused picture.
 
 The colours are read back the way an eye does with the legend beside it: each pixel is taken for the nearest colour of
-the scale. Arrays are (H, W) or (I, J, K), colours in a last axis of 3, all in 0..255; uptake is a position on the
-scale in 0..1.
+the scale (`read_back`), or for the nearest hue, whatever its brightness (`read_back_by_hue`). Arrays are (H, W) or
+(I, J, K), colours in a last axis of 3, all in 0..255; uptake is a position on the scale in 0..1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import InputError
 from upfusion_med.metrics.colour_fidelity import ciede2000, lab_from_srgb
+from upfusion_med.metrics.images import LUMA_WEIGHTS
 
 #: Below this position on the scale there is nothing to read (baseline, section 6).
 UPTAKE_FLOOR = 0.15
@@ -24,7 +25,26 @@ LOST_STEP = 0.10
 
 Array = NDArray[Any]
 
+#: Two hues closer than this are one to the eye; distance of Cb and Cr from grey below which a colour has no hue.
+HUE_TOLERANCE_DEGREES = 1.0
+LEAST_CHROMA = 6.0
+
 _PIXELS_AT_A_TIME = 8192
+
+
+def _checked(picture: Array, colour_scale: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The pixels (n, 3) of a picture and the scale (N, 3).
+
+    Raises:
+        InputError: wrong shapes, or fewer than two colours.
+    """
+    picture, scale = np.asarray(picture), np.asarray(colour_scale, dtype=np.float64)
+    if picture.shape[-1] != 3 or scale.ndim != 2 or scale.shape[1] != 3 or len(scale) < 2:
+        raise InputError(
+            f"The picture has shape {picture.shape}, the colour scale {scale.shape}; expected (..., 3) and (N, 3) "
+            "with at least two colours."
+        )
+    return picture.reshape(-1, 3).astype(np.float64), scale
 
 
 def read_back(picture: Array, colour_scale: Array) -> NDArray[np.float64]:
@@ -40,20 +60,60 @@ def read_back(picture: Array, colour_scale: Array) -> NDArray[np.float64]:
     Raises:
         InputError: wrong shapes, or fewer than two colours.
     """
-    picture, scale = np.asarray(picture), np.asarray(colour_scale, dtype=np.float64)
-    if picture.shape[-1] != 3 or scale.ndim != 2 or scale.shape[1] != 3 or len(scale) < 2:
-        raise InputError(
-            f"The picture has shape {picture.shape}, the colour scale {scale.shape}; expected (..., 3) and (N, 3) "
-            "with at least two colours."
-        )
-    pixels = picture.reshape(-1, 3).astype(np.float64)
+    pixels, scale = _checked(picture, colour_scale)
     lengths = (scale * scale).sum(1)
     nearest = np.empty(len(pixels), dtype=np.int64)
     for start in range(0, len(pixels), _PIXELS_AT_A_TIME):
         part = pixels[start : start + _PIXELS_AT_A_TIME]
         # |p − s|² without |p|², which is the same for all colours of the scale.
         nearest[start : start + len(part)] = (lengths - 2.0 * (part @ scale.T)).argmin(1)
-    return (nearest / (len(scale) - 1.0)).reshape(picture.shape[:-1])
+    return (nearest / (len(scale) - 1.0)).reshape(np.shape(picture)[:-1])
+
+
+def _chroma(colours: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Direction (n, 2) in the plane of Cb and Cr, and the distance from grey (n,), of colours (n, 3)."""
+    luma = colours @ np.asarray(LUMA_WEIGHTS)
+    plane = np.stack(((colours[:, 2] - luma) / 1.772, (colours[:, 0] - luma) / 1.402), axis=1)
+    distance = np.hypot(plane[:, 0], plane[:, 1])
+    return plane / np.maximum(distance, 1e-12)[:, None], distance
+
+
+def read_back_by_hue(picture: Array, colour_scale: Array) -> NDArray[np.float64]:
+    """Position on a colour scale of the hue nearest to each pixel's, whether the pixel is brighter or paler than it.
+
+    Fusion changes luminance on purpose, so a reader of a fused picture goes by hue. Where the scale has one hue in
+    several places (within 1°), the nearest colour among them counts. A pixel without hue, nearly grey, is read by
+    `read_back`; entries of the scale without hue are candidates for such pixels only.
+
+    Args:
+        picture: (..., 3) in 0..255.
+        colour_scale: (N, 3) colours in 0..255 from no uptake to the most.
+
+    Returns:
+        (...) in 0..1.
+
+    Raises:
+        InputError: wrong shapes, or fewer than two colours.
+    """
+    pixels, scale = _checked(picture, colour_scale)
+    hues, distance = _chroma(scale)
+    places = np.flatnonzero(distance >= LEAST_CHROMA)
+    direction, strength = _chroma(pixels)
+    found = read_back(pixels, scale)
+    coloured = np.flatnonzero(strength >= LEAST_CHROMA)
+    if not places.size:
+        return found.reshape(np.shape(picture)[:-1])
+    hues, lengths = hues[places], (scale[places] ** 2).sum(1)
+    tolerance = np.deg2rad(HUE_TOLERANCE_DEGREES)
+    for start in range(0, len(coloured), _PIXELS_AT_A_TIME):
+        part = coloured[start : start + _PIXELS_AT_A_TIME]
+        cosine = direction[part] @ hues.T
+        best = np.clip(cosine.max(1, keepdims=True), -1.0, 1.0)
+        # cos(angle + tolerance) of the nearest hue's angle: hues up to there count as the same.
+        least = best * np.cos(tolerance) - np.sqrt(1.0 - best * best) * np.sin(tolerance)
+        apart = lengths - 2.0 * (pixels[part] @ scale[places].T)
+        found[part] = places[np.where(cosine >= least, apart, np.inf).argmin(1)] / (len(scale) - 1.0)
+    return found.reshape(np.shape(picture)[:-1])
 
 
 def _check_pair(uptake: Array, displayed: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from upfusion_med.core import InputError
-from upfusion_med.metrics.filters import correlate, gaussian_taps, moment_strips, rows_first
+from upfusion_med.metrics.filters import LocalMoments, correlate, gaussian_taps, moment_strips
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare
 
 #: Variance of the visual noise of VIFp (Sheikh's vifp_mscale.m) and of VIFF (Han's VIFF_Public.m: 0.005 · 255²).
@@ -31,66 +31,65 @@ _FLOOR = 1e-10
 SMALLEST_SIDE = 41
 
 
-class _Strip(NamedTuple):
-    """Maps of a strip of one scale, (rows, B, source, columns).
+def _moments_of_scales(fused: Tensor, a: Tensor, b: Tensor) -> Iterator[tuple[int, LocalMoments]]:
+    """Moments of the four scales of VIFp, strip by strip: windows of 17, 9, 5 and 3 pixels.
 
-    Attributes:
-        variance_f: Variance of the fused image, 0 below the floor.
-        variance_x: Variance of each source, 0 below the floor.
-        gain: g ≥ 0.
-        information: exp of the information of a and b that the fused image keeps, and of what there is in a and b.
-    """
-
-    variance_f: Tensor
-    variance_x: Tensor
-    gain: Tensor
-    information: Tensor
-
-
-def _strips(fused: Tensor, a: Tensor, b: Tensor, noise: float) -> Iterator[tuple[int, _Strip]]:
-    """Strips of the four scales of VIFp: windows of 17, 9, 5 and 3 pixels; from the second on, filtered and halved.
-
-    Where the fused image is flat the gain is rounding, not 0; what it adds to the information kept is below 1e-10.
+    From the second scale on, the images are filtered and halved first.
     """
     if min(fused.shape[-2:]) < SMALLEST_SIDE:
         raise InputError(
             f"The images are {fused.shape[-2]}×{fused.shape[-1]} pixels; VIF needs sides of at least {SMALLEST_SIDE}, "
             "since its fourth scale would be empty."
         )
-    images = rows_first(fused, a, b)
-    one = images.new_ones(())
+    images = torch.cat((fused, a, b), dim=1)
     for scale in range(4):
         size = 2 ** (4 - scale) + 1
         taps = gaussian_taps(size, size / 5.0)
         if scale > 0:
             images = correlate(images, taps, stride=2)
         for moments in moment_strips(images, taps):
-            torch.threshold_(moments.variance, _FLOOR, 0.0)
-            variance_f, variance_x = moments.variance[:, :, :1], moments.variance[:, :, 1:]
-            gain = (moments.covariance / (variance_x + _FLOOR)).clamp_(min=0.0)
-            rest = torch.addcmul(variance_f + noise, gain, moments.covariance, value=-1.0).clamp_(min=noise + _FLOOR)
-            shape = (*gain.shape[:2], 4, gain.shape[3])
-            information = gain.new_empty(shape)
-            torch.addcdiv(one, (gain * gain).mul_(variance_x), rest, out=information[:, :, :2])
-            torch.add(one, variance_x, alpha=1.0 / noise, out=information[:, :, 2:])
-            yield scale, _Strip(variance_f, variance_x, gain, information)
+            yield scale, moments
 
 
 def _sum_of_logarithms(values: Tensor) -> Tensor:
-    """Σ ln over rows and columns of (rows, B, source, columns), (B, source) float64.
+    """Σ ln over groups and places of (groups, B, terms, places), (B, terms) float64.
 
-    Rows are multiplied in pairs before the logarithm is taken. Values of grey levels lie between 1 and 8129, so the
+    Places are multiplied in pairs before the logarithm is taken. Values of grey levels lie between 1 and 8129, so the
     products of at most 31 (in single precision 7) of them do not overflow.
     """
     for _ in range(4 if values.dtype is torch.float64 else 2):
-        half = values.shape[0] // 2
+        half = values.shape[3] // 2
         if half == 0:
             break
-        folded = values[:half] * values[half : 2 * half]
-        if values.shape[0] % 2:
-            folded[0] *= values[-1]
+        folded = values[..., :half] * values[..., half : 2 * half]
+        if values.shape[3] % 2:
+            folded[..., 0] *= values[..., -1]
         values = folded
     return values.log().sum((0, 3), dtype=torch.float64)
+
+
+def _information(moments: LocalMoments) -> Tensor:
+    """What the sums of VIFp are made of, (groups, B, 7, places); overwrites the moments.
+
+    Of a and b 1 + v/2, of a and b 1 + (v + g²σ_x²)/2, and 1 + σ²/2 of the fused image, a and b, with g = σ_xF/σ_x² and
+    v = σ_F² − g σ_xF: Sheikh's 1 + g²σ_x²/(v + 2) is the quotient of the first two pairs. No quotient is formed, since
+    logarithms of products are summed.
+    """
+    variance, covariance = torch.threshold_(moments.variance, _FLOOR, 0.0), moments.covariance.clamp_(min=0.0)
+    groups, batch, _, places = variance.shape
+    terms = variance.new_empty(groups, batch, 7, places)
+    torch.add(variance.new_ones(()), variance, alpha=1.0 / VIFP_NOISE, out=terms[:, :, 4:])
+    if variance.dtype is not torch.float64:
+        # In single precision the covariance with a flat source is rounding that the division would blow up.
+        covariance.mul_(variance[:, :, 1:].sign())
+    # g² σ_x² is short of g σ_xF by g σ_xF · 1e-10 / (σ_x² + 1e-10), which shows where a source is all but flat.
+    divisor = variance[:, :, 1:].add_(_FLOOR)
+    taken = covariance.mul_(covariance).div_(divisor)
+    rest = terms[:, :, :2]
+    torch.add(terms[:, :, 4:5], taken, alpha=-1.0 / VIFP_NOISE, out=rest)
+    rest.clamp_(min=1.0)
+    torch.addcdiv(terms[:, :, 4:5], taken, divisor, value=-_FLOOR / VIFP_NOISE, out=terms[:, :, 2:4])
+    return terms
 
 
 def vif_per_source(fused: ImageLike, a: ImageLike, b: ImageLike, *, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -109,10 +108,13 @@ def vif_per_source(fused: ImageLike, a: ImageLike, b: ImageLike, *, dtype: torch
     Source: Sheikh and Bovik, IEEE TIP 15(2), 2006, pixel-domain version vifp_mscale.m; facts C.5.
     """
     fused, a, b = prepare(fused, a, b)
-    information = fused.new_zeros(fused.shape[0], 4)
-    for _, strip in _strips(fused.to(dtype), a.to(dtype), b.to(dtype), VIFP_NOISE):
-        information += _sum_of_logarithms(strip.information)
-    return information[:, :2] / information[:, 2:]
+    sums = fused.new_zeros(fused.shape[0], 7)
+    for _, moments in _moments_of_scales(fused.to(dtype), a.to(dtype), b.to(dtype)):
+        sums += _sum_of_logarithms(_information(moments))
+    kept = (sums[:, 2:4] - sums[:, :2]).masked_fill(is_constant(fused).view(-1, 1), 0.0)
+    # What rounding makes of a constant source is no information.
+    there = sums[:, 5:].masked_fill(torch.stack((is_constant(a), is_constant(b)), dim=1), torch.nan)
+    return kept / there
 
 
 def vif_family(
@@ -154,11 +156,16 @@ def viff(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
     """
     fused, a, b = prepare(fused, a, b)
     kept, there = fused.new_zeros(4, fused.shape[0]), fused.new_zeros(4, fused.shape[0])
-    for scale, strip in _strips(fused, a, b, VIFF_NOISE):
-        gain = strip.gain * strip.variance_x.sign() * strip.variance_f.sign()
+    for scale, moments in _moments_of_scales(fused, a, b):
+        variance = F.threshold(moments.variance, _FLOOR, 0.0)
+        variance_f, variance_x = variance[:, :, :1], variance[:, :, 1:]
+        gain = (moments.covariance / (variance_x + _FLOOR)).clamp_(min=0.0)
+        rest = (variance_f - gain * moments.covariance).clamp_(min=_FLOOR)
+        gain = gain * variance_x.sign() * variance_f.sign()
         first = gain[:, :, 0] < gain[:, :, 1]
-        for total, values in ((kept, strip.information[:, :, :2]), (there, strip.information[:, :, 2:])):
-            chosen = torch.where(first, values[:, :, 0], values[:, :, 1]).log_().add_(VIFF_CONSTANT)
+        of_fused = gain.square() * variance_x / (rest + VIFF_NOISE)
+        for total, ratio in ((kept, of_fused), (there, variance_x / VIFF_NOISE)):
+            chosen = torch.where(first, ratio[:, :, 0], ratio[:, :, 1]).log1p_().add_(VIFF_CONSTANT)
             total[scale] += chosen.sum((0, 2))
     score = (kept / there * kept.new_tensor(VIFF_WEIGHTS).view(4, 1)).sum(0)
     return score.masked_fill(is_constant(a) | is_constant(b), torch.nan)

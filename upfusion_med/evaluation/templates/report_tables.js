@@ -18,7 +18,7 @@ function shown(value, decimals) {
 }
 
 // headings: [{label, title, first}] with first = -1 where the largest value should come first;
-// rows: [{className, cells: [{key, text | node, className}], fixed}], fixed rows stay at the end.
+// rows: [{className, cells: [{key, text | node, className}], fixed}]; rows with fixed = 1, then 2 stay at the end.
 function sortableTable(caption, headings, rows, tall) {
   const body = element("tbody");
   const heads = headings.map((heading, column) => {
@@ -42,7 +42,7 @@ function sortableTable(caption, headings, rows, tall) {
   }
 
   function compare(x, y, column, direction) {
-    if (!!x.row.fixed !== !!y.row.fixed) return x.row.fixed ? 1 : -1;
+    if ((x.row.fixed || 0) !== (y.row.fixed || 0)) return (x.row.fixed || 0) - (y.row.fixed || 0);
     const [a, b] = [x.row.cells[column].key, y.row.cells[column].key];
     const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
     if (noA || noB) return noA && noB ? x.place - y.place : noA ? 1 : -1;
@@ -81,10 +81,23 @@ function meansTable(data, section, block, show) {
       ...columns.map(([k, c]) => meanCell(section, m, k, c, show)),
     ],
   }));
+  for (const line of section.lines) {
+    if (!columns.some(([k]) => line.holders[k])) continue;
+    rows.push({
+      className: "line", fixed: 1,
+      cells: [
+        { key: line.name, text: line.name, title: line.meaning }, { key: null, text: "" },
+        ...columns.map(([k, c]) => ({
+          key: line.values[k], title: line.holders[k],
+          nodes: line.holders[k] ? [shown(line.values[k], c.decimals), element("span", { class: "holder" }, line.holders[k])] : [""],
+        })),
+      ],
+    });
+  }
   for (const paper of section.published) {
     if (!columns.some(([, c]) => c.key in paper.values)) continue;
     rows.push({
-      className: "published", fixed: true,
+      className: "published", fixed: 2,
       cells: [
         { key: paper.method, nodes: [paper.method, element("span", { class: "mark" }, paper.mark)], title: paper.source },
         { key: null, text: "" },

@@ -114,7 +114,7 @@ READER_METRICS: tuple[MetricSpec, ...] = (
     _line(
         "slice_flicker",
         "Flicker between slices",
-        "mean of |ΔF| − max(|ΔA|, |ΔB|) between neighbouring slices, ≥ 0",
+        "mean of |ΔF| − max(|ΔA|, |ΔB|), where positive, between a slice and the next",
         _OWN,
         "0…255",
         Direction.ZERO,
@@ -128,6 +128,15 @@ READER_METRICS: tuple[MetricSpec, ...] = (
         "0…100 %",
         Direction.ZERO,
         "uptake_reading.uptake_error",
+    ),
+    _line(
+        "uptake_error_hue",
+        "Uptake error by hue",
+        "as uptake_error, read back by the nearest hue whatever the brightness; nearly grey pixels by nearest colour",
+        _OWN,
+        "0…100 %",
+        Direction.ZERO,
+        "uptake_reading.read_back_by_hue",
     ),
     _line(
         "hot_uptake_lost",
