@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from monai.bundle import create_workflow
 from monai.data import MetaTensor
 from pydicom import dcmread
 
-from tests.bundles.conftest import NAMES
+from tests.bundles.conftest import BUNDLES, NAMES
 from tests.bundles.workflows import workflow
 from tests.io.dicom_phantom import PATIENT_FACTS
-from upfusion_med.core import FuseSettings, Modality, OutputFormat, Pooling, SliceAxis
+from upfusion_med.core import FuseSettings, Modality, OutputFormat, Pooling, SliceAxis, Volume
 from upfusion_med.inference import fuse
 from upfusion_med.io import SUV_UNITS, load_volume
 
@@ -144,3 +145,22 @@ def test_a_process_that_reads_ahead_changes_nothing(bundles, study, tmp_path):
     expected = fuse(mri, pet, FuseSettings(modality=Modality.PET)).volume.array
     for name in ("a", "b"):
         np.testing.assert_array_equal(load_volume(tmp_path / "many" / name / "fused_rgb.nii.gz").array, expected)
+
+
+def test_a_setting_that_the_configuration_does_not_name_can_be_given(bundles):
+    flow = workflow(bundles / NAMES[0], "inference", **{"settings#lut": "viridis", "settings#opacity": [0.1, 0.4]})
+    flow.initialize()
+    for step in flow.preprocessing.transforms:
+        assert step.settings == {"modality": None, "lut": "viridis", "opacity": [0.1, 0.4]}
+
+
+def test_the_example_in_memory_agrees_with_itself_and_with_the_package(bundles, capsys):
+    example = runpy.run_path(str(BUNDLES / NAMES[0] / "docs" / "in_memory.py"))
+    example["main"](bundles / NAMES[0])
+    said = capsys.readouterr().out
+    assert "properties that are missing: []" in said and "both ways agree: True" in said
+    study = example["simulated_study"]()
+    mri, pet = (Volume(study[k].numpy()[0], np.asarray(study[k].affine)) for k in ("mri", "functional"))
+    expected = fuse(mri, pet, FuseSettings(modality=Modality.PET, functional_window=(0, 8))).luminance.array
+    found = example["with_configuration"](bundles / NAMES[0], [study])
+    np.testing.assert_array_equal(found[0, 0].numpy(), expected)
