@@ -49,5 +49,5 @@ def across_ranks(network: nn.Module, device: torch.device | str) -> DistributedD
     """The network on this rank's device, its gradients averaged over the ranks."""
     target = torch.device(device)
     ids = [target] if target.type == "cuda" else None
-    # The semantic backbone is frozen: its parameters take part in no gradient.
+    # Parts of a network may get no gradient in a step; the ranks must not wait for one.
     return DistributedDataParallel(network.to(target), device_ids=ids, find_unused_parameters=True)
