@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from monai.engines import SupervisedEvaluator
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from upfusion_med.bundle.inferer import NetworkBackend
-from upfusion_med.bundle.studies import reason_of
+from upfusion_med.bundle.study_dataset import Failure, StudyDataset, failure_of
 from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, UsageError
 
 log = logging.getLogger(__name__)
 SUMMARY_FILE = "studies.csv"
+_COLUMNS = ("study", "state", "seconds", "reason")
 
 
 def _one(batch: list[dict[str, Any]]) -> dict[str, Any]:
@@ -29,14 +29,19 @@ def _one(batch: list[dict[str, Any]]) -> dict[str, Any]:
     return {k: v[None] if isinstance(v, Tensor) else v for k, v in item.items()}
 
 
-def _prepare(batch: Mapping[str, Any], device: torch.device, *_: Any, **__: Any) -> tuple[Any, Any, tuple[()], Any]:
-    study = batch["study"]
-    facts = {
+def _facts(study: Any) -> dict[str, Any]:
+    """What the inferer has to know of a study."""
+    return {
         "axis": study.axis,
         "slice_spacing_mm": study.mri.geometry.spacing_mm[study.axis] if study.sigma_slices else 0.0,
-        "modality": study.choice.modality.value,
+        "modality": study.choice.modality,
+        "pooling": study.settings.pooling,
+        "prompt": study.settings.prompt,
     }
-    return batch["image"].to(device), None, (), {"facts": facts}
+
+
+def _prepare(batch: Mapping[str, Any], device: torch.device, *_: Any, **__: Any) -> tuple[Any, Any, tuple[()], Any]:
+    return batch["image"].to(device), None, (), {"facts": _facts(batch["study"])}
 
 
 class StudyEvaluator(SupervisedEvaluator):
@@ -44,26 +49,33 @@ class StudyEvaluator(SupervisedEvaluator):
 
     Args:
         device: Where the network runs.
-        dataset: A `StudyDataset`.
+        dataset: The studies.
         network: A `PairNetwork`.
-        output_dir: Gets ``studies.csv``: every study, its state, seconds and reason of failure. None: no file.
+        output_dir: Gets ``studies.csv`` where studies have names: every study, its state, seconds of the network and of
+            writing, and the reason of a failure. Empty or None: no file.
         workers: Processes that read and prepare studies while the network runs.
-        kwargs: Of `monai.engines.SupervisedEvaluator`.
+        kwargs: Of `monai.engines.SupervisedEvaluator`; the inferer is a `StudyInferer`.
     """
 
     def __init__(
         self,
         device: torch.device | str,
-        dataset: Dataset[dict[str, Any]],
+        dataset: StudyDataset,
         network: torch.nn.Module,
         output_dir: str | None = None,
         workers: int = 0,
         **kwargs: Any,
     ) -> None:
-        self.output_dir = Path(output_dir) if output_dir is not None else None
+        self.output_dir = Path(output_dir) if output_dir else None
         self.rows: list[dict[str, Any]] = []
-        self.skipped = len(getattr(dataset, "all", ())) - len(getattr(dataset, "data", ()))
-        loader: Any = DataLoader(dataset, batch_size=1, num_workers=workers, collate_fn=_one)
+        self.failures: list[Failure] = []
+        self._can_write = True
+        self.dataset = dataset
+        # Not forked: the threads of PyTorch and ITK do not live on in a forked process.
+        context = "spawn" if workers else None
+        loader: Any = DataLoader(
+            dataset, batch_size=1, num_workers=workers, collate_fn=_one, multiprocessing_context=context
+        )
         super().__init__(
             device=torch.device(device),
             val_data_loader=loader,
@@ -74,62 +86,75 @@ class StudyEvaluator(SupervisedEvaluator):
         )
 
     def run(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """Fuse all studies."""
-        self.rows = []
-        if self.skipped:
-            log.info("%d studies are done already and were skipped.", self.skipped)
-        if not self.skipped and not len(self.data_loader):  # type: ignore[arg-type]
+        """Fuse all studies.
+
+        Raises:
+            UsageError: there are none.
+        """
+        self.failures, self._can_write = [], True
+        self.rows = [self._row(name, "done before") for name in self.dataset.done]
+        if self.dataset.done:
+            log.info("%d studies are done already and were skipped.", len(self.dataset.done))
+        if len(self.dataset):
+            super().run(*args, **kwargs)
+        elif self.dataset.done:
+            self._write()
+        else:
             raise UsageError("Nothing to fuse: give --mri FILE and --functional FILE, or --datalist FILE.")
-        if self.state.epoch_length == 0 or len(self.data_loader) == 0:  # type: ignore[arg-type]
-            return
-        super().run(*args, **kwargs)
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         name, begin = batchdata.get("name", ""), time.perf_counter()
-        failure = batchdata.get("failure")
+        failure: Failure | None = batchdata.get("failure")
         if failure is None:
-            pair = getattr(engine.network, "module", engine.network)
-            prompt = engine.inferer.prompt or pair.prompt_for(batchdata["study"].choice.modality)
-            batchdata["network"] = dict(NetworkBackend(pair, prompt).describe())
             try:
+                backend = engine.inferer.backend(engine.network, _facts(batchdata["study"]))
+                batchdata["network"] = dict(backend.describe())
                 super()._iteration(engine, batchdata)
             except Exception as error:
-                failure = reason_of(error)
-        seconds = round(time.perf_counter() - begin, 3)
-        state = "done" if failure is None else "failed"
-        self.rows.append({"study": name, "state": state, "seconds": seconds, "reason": str(failure or "")})
-        count = f"{len(self.rows)}/{len(self.data_loader)}"  # type: ignore[arg-type]
+                failure = failure_of(error)
+        seconds = time.perf_counter() - begin
+        count = f"{len(self.rows) - len(self.dataset.done) + 1}/{len(self.dataset)}"
         if failure is None:
+            self.rows.append(self._row(name, "done", seconds))
             log.info("%s %s fused in %.1f s", count, name or "the study", seconds)
         else:
-            log.error("%s %s failed: %s", count, name or "the study", failure)
+            self.rows.append(self._row(name, "failed", seconds, failure.reason))
+            self.failures.append(failure)
+            log.error("%s %s failed: %s", count, name or "the study", failure.reason)
             engine.state.output = {}
         self._write()
         return dict(engine.state.output or {})
 
-    @property
-    def failures(self) -> list[dict[str, Any]]:
-        """Rows of the studies that failed."""
-        return [row for row in self.rows if row["state"] == "failed"]
+    @staticmethod
+    def _row(name: str, state: str, seconds: float | None = None, reason: str = "") -> dict[str, Any]:
+        shown = "" if seconds is None else f"{seconds:.3f}"
+        return dict(zip(_COLUMNS, (name, state, shown, reason), strict=True))
 
     def _write(self) -> None:
-        if self.output_dir is None:
+        if self.output_dir is None or not self._can_write or not any(row["study"] for row in self.rows):
             return
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             with (self.output_dir / SUMMARY_FILE).open("w", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, ["study", "state", "seconds", "reason"])
+                table = csv.DictWriter(file, _COLUMNS)
                 table.writeheader()
                 table.writerows(self.rows)
         except OSError as error:
+            self._can_write = False
             log.error("The list of studies cannot be written to %s: %s.", self.output_dir, error.strerror)
 
     def report(self) -> None:
-        """Say how it went; ends the process with exit code 3 where a study failed."""
-        done = len(self.rows) - len(self.failures)
-        words = f"{done} studies fused, {len(self.failures)} failed, {self.skipped} were done before."
-        print(f"{words} {NOT_FOR_DIAGNOSTIC_USE}.", file=sys.stderr)  # noqa: T201 (the answer of a command)
-        for row in self.failures:
-            print(f"Failed: {row['study'] or 'the study'}: {row['reason']}", file=sys.stderr)  # noqa: T201
+        """Say how it went, and list what failed.
+
+        Raises:
+            SystemExit: a study failed; with the exit code of the gravest failure (2 call, 3 input, 4 machine).
+        """
+        states = [row["state"] for row in self.rows]
+        words = ", ".join(f"{states.count(state)} {text}" for state, text in
+                          (("done", "fused"), ("failed", "failed"), ("done before", "done before")))  # fmt: skip
+        print(f"Studies: {words}. {NOT_FOR_DIAGNOSTIC_USE}.", file=sys.stderr)  # noqa: T201 (the answer of a command)
+        for row in self.rows:
+            if row["state"] == "failed":
+                print(f"Failed: {row['study'] or 'the study'}: {row['reason']}", file=sys.stderr)  # noqa: T201
         if self.failures:
-            raise SystemExit(3)
+            raise SystemExit(max(failure.exit_code for failure in self.failures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from upfusion_med.bundle.network import PairNetwork
 from upfusion_med.core import InputError, Modality, Pooling, RuntimeFailure
 from upfusion_med.inference import engine
 from upfusion_med.inference.backends.base import Context, FloatArray
+from upfusion_med.inference.backends.torch import keep_freed_memory
 from upfusion_med.inference.slice_consistency import SIGMA_MM
 from upfusion_med.networks.scope import RecordingScope, Scope, SliceScope, VolumeScope
 
@@ -22,17 +24,20 @@ class NetworkBackend:
     """A `PairNetwork` behind the door that the slice engine knows (`inference.backends.base.Backend`)."""
 
     def __init__(self, network: PairNetwork, prompt: str) -> None:
+        keep_freed_memory()
         self.network, self.prompt = network, prompt
         self.code = network.code(prompt)
 
     def describe(self) -> Mapping[str, Any]:
-        """Model, prompt, device and torch version."""
+        """Model, digest of the weights as they are in memory, prompt, device, torch version and threads."""
         return {
             "backend": "torch, MONAI bundle",
             "model": self.network.model,
+            "state_sha256": _digest(self.network),
             "prompt": self.prompt,
             "device": str(self.code.device),
             "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
         }
 
     def decide(self, functional: FloatArray, mri: FloatArray) -> Context:
@@ -58,6 +63,15 @@ class NetworkBackend:
             ) from error
 
 
+def _digest(network: PairNetwork) -> str:
+    """SHA-256 over names and values of the state, in the order of names."""
+    found = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
 class StudyInferer(Inferer):
     """Fuses a volume slice by slice, with the network's global decisions made once for the volume.
 
@@ -80,6 +94,27 @@ class StudyInferer(Inferer):
         self.batch_size, self.axis, self.slice_spacing_mm = batch_size, axis, slice_spacing_mm
         self.prompt, self.whole_volume = prompt, whole_volume
 
+    def backend(self, network: Callable[..., Tensor], facts: Mapping[str, Any] | None = None) -> NetworkBackend:
+        """The network under the prompt of a study.
+
+        The first that is there: the prompt of the study's settings, of this inferer, of the modality, of the network.
+
+        Args:
+            network: A `PairNetwork`, or one wrapped for several devices.
+            facts: See ``__call__``.
+
+        Raises:
+            InputError: another network.
+            UsageError: a prompt whose code the weights do not hold.
+        """
+        pair = getattr(network, "module", network)
+        if not isinstance(pair, PairNetwork):
+            raise InputError(f"The network is a {type(pair).__name__}; expected upfusion_med.bundle.PairNetwork.")
+        facts = facts or {}
+        modality = facts.get("modality")
+        of_modality = pair.prompt if modality is None else pair.prompt_for(Modality(modality))
+        return NetworkBackend(pair, facts.get("prompt") or self.prompt or of_modality)
+
     def __call__(
         self, inputs: Tensor, network: Callable[..., Tensor], *_: Any, facts: Mapping[str, Any] | None = None, **__: Any
     ) -> Tensor:
@@ -88,7 +123,8 @@ class StudyInferer(Inferer):
         Args:
             inputs: (B, 2, X, Y, Z) volumes or (B, 2, H, W) slices in 0..1.
             network: A `PairNetwork`, or one wrapped for several devices.
-            facts: ``axis``, ``slice_spacing_mm`` and ``modality`` of this study, in place of the arguments above.
+            facts: ``axis``, ``slice_spacing_mm``, ``pooling``, ``prompt`` and ``modality`` of this study, in place of
+                the arguments above.
 
         Returns:
             (B, 1, X, Y, Z) or (B, 1, H, W) fused luminance in 0..1.
@@ -96,18 +132,13 @@ class StudyInferer(Inferer):
         Raises:
             InputError: another shape, or another network.
         """
-        pair = getattr(network, "module", network)
-        if not isinstance(pair, PairNetwork):
-            raise InputError(f"The network is a {type(pair).__name__}; expected upfusion_med.bundle.PairNetwork.")
         if inputs.ndim not in (4, 5) or inputs.shape[1] != 2:
             raise InputError(f"The input has shape {tuple(inputs.shape)}; expected (B, 2, X, Y, Z) or (B, 2, H, W).")
         facts = facts or {}
-        modality = facts.get("modality")
-        prompt = self.prompt or (pair.prompt if modality is None else pair.prompt_for(Modality(modality)))
+        backend = self.backend(network, facts)
         spacing = facts.get("slice_spacing_mm", self.slice_spacing_mm)
         volumes = inputs[..., None] if inputs.ndim == 4 else inputs
         arrays = np.asarray(torch.as_tensor(volumes).detach().cpu().float().numpy())
-        backend = NetworkBackend(pair, prompt)
         fused = [
             engine.run(
                 backend,
@@ -115,7 +146,7 @@ class StudyInferer(Inferer):
                 volume[1],
                 facts.get("axis", self.axis),
                 batch_size=self.batch_size,
-                pooling=Pooling.VOLUME if self.whole_volume else Pooling.SLICE,
+                pooling=Pooling(facts.get("pooling", Pooling.VOLUME if self.whole_volume else Pooling.SLICE)),
                 sigma_slices=SIGMA_MM / spacing if spacing else 0.0,
             )
             for volume in arrays

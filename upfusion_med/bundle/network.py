@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,24 @@ class PairNetwork(nn.Module):
         model: Network name.
         prompt: The prompt that ``forward`` uses.
         prompts: Names of the prompts whose codes the weights hold, in their order.
+        overrides: Fields of the network that differ from the named one's, where the weights were made so.
+
+    Raises:
+        UsageError: an unknown network or prompt.
     """
 
-    def __init__(self, model: str = "upfusion-tiny", prompt: str = UNIVERSAL, prompts: Sequence[str] = PROMPTS) -> None:
+    def __init__(
+        self,
+        model: str = "upfusion-tiny",
+        prompt: str = UNIVERSAL,
+        prompts: Sequence[str] = PROMPTS,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         if prompt not in prompts:
             raise UsageError(f"There is no prompt '{prompt}'; expected one of {', '.join(prompts)}.")
         self.model, self.prompt, self.prompts = model, prompt, tuple(prompts)
-        self.network = create(model)
+        self.network = create(model, **dict(overrides or {}))
         self.register_buffer("codes", torch.zeros(len(self.prompts), TEXT_WIDTH))
 
     def code(self, prompt: str) -> Tensor:
@@ -86,12 +96,12 @@ def bundle_state(checkpoint: Checkpoint, prompts: Sequence[str] = PROMPTS) -> di
     """State dict of a `PairNetwork` with the weights and prompt codes of a checkpoint.
 
     Raises:
-        UsageError: the checkpoint is of another family or lacks a prompt.
+        UsageError: the checkpoint lacks a prompt.
     """
     lacking = [name for name in prompts if name not in checkpoint.prompts.codes]
     if lacking:
         raise UsageError(f"The weights carry no code for {', '.join(lacking)}; expected all named prompts.")
-    network = PairNetwork(checkpoint.model, prompts=prompts)
+    network = PairNetwork(checkpoint.model, prompts=prompts, overrides=checkpoint.overrides)
     state: dict[str, Tensor] = {f"network.{k}": v.float() if v.is_floating_point() else v
                                 for k, v in checkpoint.network().state_dict().items()}  # fmt: skip
     state["codes"] = torch.from_numpy(np.stack([checkpoint.prompts.code(name) for name in prompts]))

@@ -1,70 +1,85 @@
-"""Example of a MONAI Deploy application: choose the series of a DICOM study, fuse them, write Secondary Captures.
+"""Example of a MONAI Deploy application: choose two series of a DICOM study, fuse them, write Secondary Captures.
 
-    pip install 'upfusion-med[torch]' monai-deploy-app-sdk
     python fusion_app.py -i STUDY_FOLDER -o OUTPUT_FOLDER
 
-`fuse_study` is the whole work and needs no SDK. Not for diagnostic use.
+Not for diagnostic use.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
+from typing import Any
 
-from upfusion_med.core import FuseSettings, OutputFormat
-from upfusion_med.inference import fuse
+from fusion_steps import fuse_series, select_series, write_captures
+from monai.deploy.conditions import CountCondition
+from monai.deploy.core import AppContext, Application, Fragment, Operator, OperatorSpec
 
+RULES = Path(__file__).parent / "rules.json"
 log = logging.getLogger(__name__)
 
 
-def fuse_study(study: Path, output: Path, settings: FuseSettings | None = None) -> list[Path]:
-    """Fuse the one MR series of a study with its one PT or NM series (else its one CT series).
+class SeriesSelectionOperator(Operator):
+    """Chooses the MR and the functional series of the study folder; emits ``selection``."""
 
-    Args:
-        study: DICOM folder, any file names, any number of series.
-        output: Folder for the Secondary Capture series, the contact sheet and the report.
-        settings: Of the package; defaults otherwise.
+    def __init__(self, fragment: Fragment, *args: Any, study: Path, **kwargs: Any) -> None:
+        self.study = study
+        super().__init__(fragment, *args, **kwargs)
 
-    Raises:
-        InputError: no or several series of a kind, and everything else that `upfusion fuse` refuses.
-    """
-    result = fuse(study, study, settings or FuseSettings())
-    return result.save(output, (OutputFormat.DICOM, OutputFormat.PNG))
+    def setup(self, spec: OperatorSpec) -> None:
+        """One output."""
+        spec.output("selection")
+
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:  # noqa: ARG002 (the SDK's signature)
+        """Choose."""
+        op_output.emit(select_series(self.study, json.loads(RULES.read_text())), "selection")
 
 
-def main() -> None:
-    """Run as a MONAI Deploy application."""
-    from monai.deploy.conditions import CountCondition
-    from monai.deploy.core import AppContext, Application, Fragment, Operator, OperatorSpec
+class FusionOperator(Operator):
+    """Fuses the two series; receives ``selection``, emits ``fusion``."""
 
-    class FusionOperator(Operator):
-        """Reads the study folder of the application context and writes the fused series."""
+    def setup(self, spec: OperatorSpec) -> None:
+        """One input, one output."""
+        spec.input("selection")
+        spec.output("fusion")
 
-        def __init__(self, fragment: Fragment, *args: object, study: Path, output: Path, **kwargs: object) -> None:
-            self.study, self.output = study, output
-            super().__init__(fragment, *args, **kwargs)
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:  # noqa: ARG002
+        """Fuse."""
+        op_output.emit(fuse_series(op_input.receive("selection")), "fusion")
 
-        def setup(self, spec: OperatorSpec) -> None:
-            """No ports: it begins with a folder and ends with one."""
 
-        def compute(self, op_input: object, op_output: object, context: object) -> None:  # noqa: ARG002
-            """Fuse."""
-            files = fuse_study(self.study, self.output)
-            log.info("Wrote %d entries to %s.", len(files), self.output)
+class SecondaryCaptureWriterOperator(Operator):
+    """Writes the fused series; receives ``fusion``."""
 
-    class FusionApp(Application):
-        """One operator."""
+    def __init__(self, fragment: Fragment, *args: Any, output: Path, **kwargs: Any) -> None:
+        self.output = output
+        super().__init__(fragment, *args, **kwargs)
 
-        def compose(self) -> None:
-            """Wire the operator to the folders of the call."""
-            context: AppContext = Application.init_app_context(self.argv)
-            study, output = Path(context.input_path), Path(context.output_path)
-            once = CountCondition(self, 1)  # an operator without ports would run for ever
-            self.add_operator(FusionOperator(self, once, name="fusion", study=study, output=output / "fused"))
+    def setup(self, spec: OperatorSpec) -> None:
+        """One input."""
+        spec.input("fusion")
 
-    FusionApp().run()
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:  # noqa: ARG002
+        """Write."""
+        files = write_captures(op_input.receive("fusion"), self.output)
+        log.info("Wrote %d entries to %s.", len(files), self.output)
+
+
+class FusionApp(Application):
+    """Series selection → fusion → Secondary Capture writer."""
+
+    def compose(self) -> None:
+        """Wire the operators to the folders of the call."""
+        context: AppContext = Application.init_app_context(self.argv)
+        once = CountCondition(self, 1)  # an operator without inputs would run for ever
+        selection = SeriesSelectionOperator(self, once, study=Path(context.input_path), name="selection")
+        fusion = FusionOperator(self, name="fusion")
+        writer = SecondaryCaptureWriterOperator(self, output=Path(context.output_path) / "fused", name="writer")
+        self.add_flow(selection, fusion, {("selection", "selection")})
+        self.add_flow(fusion, writer, {("fusion", "fusion")})
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    main()
+    FusionApp().run()

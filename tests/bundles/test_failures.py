@@ -1,0 +1,164 @@
+"""What goes wrong is said plainly, and the other studies still run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("monai", reason="MONAI is not installed (extra 'monai')")
+pytest.importorskip("ignite", reason="pytorch-ignite is not installed (extra 'monai')")
+
+from tests.bundles.conftest import NAMES
+from tests.bundles.workflows import workflow
+from tests.io.dicom_phantom import MR, slices, write
+from upfusion_med.bundle import StudyDataset, fuse_settings, study_list
+from upfusion_med.core import FuseSettings, InputError, Registering, UsageError
+
+
+def rows_of(folder):
+    with (folder / "studies.csv").open(newline="") as file:
+        return {row["study"]: row for row in csv.DictReader(file)}
+
+
+def run(bundle, tmp_path, entries, **options):
+    """The exit code of a run over a datalist."""
+    (tmp_path / "list.json").write_text(json.dumps({"testing": entries}))
+    settings = {"formats": ["nifti"], "settings": {"modality": "pet"}, **options}
+    flow = workflow(bundle, "inference", datalist=str(tmp_path / "list.json"), device="cpu", **settings)
+    flow.initialize()
+    try:
+        flow.run()
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_bad_studies_are_listed_the_others_run_and_a_second_run_goes_on(bundles, study, tmp_path, capsys):
+    mri, pet = map(str, study)
+    write(tmp_path / "only_mr", slices(sop=MR, series="mr"))
+    out = tmp_path / "many"
+    (out / "in_the_way").mkdir(parents=True)
+    (out / "in_the_way" / "note.txt").write_text("mine")
+    (out / "a_file").write_text("mine")
+    entries = [
+        {"name": "no_key", "mri": mri},
+        {"name": "lost", "mri": mri, "functional": str(tmp_path / "nowhere.nii.gz")},
+        {"name": "no_pet", "mri": str(tmp_path / "only_mr"), "functional": str(tmp_path / "only_mr"), "settings":
+            {"modality": None}},
+        {"name": "wrong_setting", "mri": mri, "functional": pet, "settings": {"modality": "ultrasound"}},
+        {"name": "in_the_way", "mri": mri, "functional": pet},
+        {"name": "a_file", "mri": mri, "functional": pet},
+        {"name": "../out", "mri": mri, "functional": pet},
+        {"name": "good", "mri": mri, "functional": pet},
+        {"name": "good", "mri": mri, "functional": pet},
+    ]  # fmt: skip
+    assert run(bundles / NAMES[0], tmp_path, entries, output_dir=str(out), settings={}) == 3
+    said = capsys.readouterr().err
+    assert "Studies: 1 fused, 8 failed, 0 done before. Not for diagnostic use." in said
+    for words in (
+        "Failed: no_key: Its entry in the datalist lacks functional",
+        "Failed: lost: The functional image cannot be used.",
+        "Failed: no_pet: ",
+        "Failed: wrong_setting: The setting modality is 'ultrasound'; expected one of",
+        "Failed: in_the_way: The output folder",
+        "Failed: a_file: The output",
+        "Failed: study_00006: Its name '../out' is no folder name",
+        "Failed: good: Its name 'good' is that of an earlier study",
+    ):
+        assert words in said
+    assert (out / "good" / "fused_rgb.nii.gz").is_file()
+    assert (out / "in_the_way" / "note.txt").read_text() == (out / "a_file").read_text() == "mine"
+    with (out / "studies.csv").open(newline="") as file:
+        states = [(row["study"], row["state"]) for row in csv.DictReader(file)]
+    assert states[-2:] == [("good", "done"), ("good", "failed")] and len(states) == 9
+
+    again = [entry for entry in entries if entry["name"] in ("good", "lost")][:2]
+    assert run(bundles / NAMES[0], tmp_path, again, output_dir=str(out)) == 3
+    assert "0 fused, 1 failed, 1 done before" in capsys.readouterr().err
+    assert {name: row["state"] for name, row in rows_of(out).items()} == {"good": "done before", "lost": "failed"}
+
+
+def test_an_output_that_cannot_be_made_is_found_before_any_work(bundles, study, tmp_path):
+    (tmp_path / "file").write_text("")
+    data = study_list(mri=str(study[0]), functional=str(study[1]))
+    item = StudyDataset(data, transform=pytest.fail, output_dir=str(tmp_path / "file" / "out"))[0]
+    assert "which is a file" in item["failure"].reason and item["failure"].exit_code == 2
+
+
+def test_one_study_is_never_written_over_an_earlier_one(study, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.json").write_text("{}")
+    data = study_list(mri=str(study[0]), functional=str(study[1]))
+    kept = StudyDataset(data, transform=dict, output_dir=str(tmp_path / "out"))
+    assert len(kept) == 1 and "add --redo True" in kept[0]["failure"].reason
+    assert "failure" not in StudyDataset(data, transform=dict, output_dir=str(tmp_path / "out"), redo=True)[0]
+
+
+def test_a_study_without_a_name_is_not_taken_for_another_that_stood_in_its_place(tmp_path):
+    for images in ("ab", "ac"):
+        entry = {"mri": images[0], "functional": images[1]}
+        (tmp_path / f"{images}.json").write_text(json.dumps({"testing": [entry]}))
+    first, second = (study_list(datalist=str(tmp_path / f"{x}.json"))[0]["name"] for x in ("ab", "ac"))
+    assert first != second and first.startswith("study_00000_")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("no json", "is not JSON"), ('{"testing": []}', 'no studies under "testing"'), ("[1]", "no studies")],
+)
+def test_a_datalist_that_is_none_is_refused(tmp_path, content, words):
+    (tmp_path / "list.json").write_text(content)
+    with pytest.raises(InputError, match=words):
+        study_list(datalist=str(tmp_path / "list.json"))
+    with pytest.raises(InputError, match="cannot be read"):
+        study_list(datalist=str(tmp_path / "nowhere.json"))
+
+
+def test_half_a_study_and_two_ways_to_name_it_are_refused():
+    with pytest.raises(UsageError, match="One image is missing"):
+        study_list(mri="a.nii.gz")
+    with pytest.raises(UsageError, match="both given"):
+        study_list(mri="a.nii.gz", functional="b.nii.gz", datalist="c.json")
+
+
+def test_settings_come_from_their_words_and_wrong_ones_are_refused():
+    given = {"register": "rigid", "modality": None, "opacity": [0.1, 0.5], "attribution": True, "lut": "viridis"}
+    assert fuse_settings(given) == FuseSettings(
+        register=Registering.RIGID, opacity=(0.1, 0.5), attribution=True, lut="viridis"
+    )
+    for wrong, words in (
+        ({"colour": 1}, "no setting colour"),
+        ({"register": "elastic"}, "expected one of auto, never, rigid"),
+        ({"device": "cuda"}, "--device decides it"),
+        ({"opacity": "much"}, "setting"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            fuse_settings(wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "code"),
+    [
+        (["--datalist", "wrong.json"], "Error: The datalist wrong.json is not JSON", 3),
+        (["--mri", "t1.nii.gz"], "Error: One image is missing", 2),
+    ],
+)
+def test_the_command_says_what_is_wrong_in_one_line(bundles, tmp_path, options, words, code):
+    (tmp_path / "wrong.json").write_text('{"testing": [')
+    bundle = bundles / NAMES[0]
+    command = ["-m", "monai.bundle", "run", "--config_file", str(bundle / "configs" / "inference.json")]
+    done = subprocess.run(
+        [sys.executable, *command, "--bundle_root", str(bundle), *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith(words) and "Traceback" not in done.stderr

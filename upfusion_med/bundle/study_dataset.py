@@ -1,0 +1,105 @@
+"""Studies as a data set from which one bad study does not drop out with the rest."""
+
+from __future__ import annotations
+
+import copyreg
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from upfusion_med.core import InputError, UpFusionError, UsageError
+from upfusion_med.inference.result import check_output
+
+log = logging.getLogger(__name__)
+#: Written last into the folder of a study: where it lies, the study is done.
+DONE_FILE = "report.json"
+
+
+def _read_only(values: Mapping[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(dict(values))
+
+
+# Volumes keep their notes in a read-only view, which Python does not send to other processes by itself.
+copyreg.pickle(MappingProxyType, lambda view: (_read_only, (dict(view),)))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a study was not fused, and who has to act (exit code: 2 the call, 3 the input, 4 the machine)."""
+
+    reason: str
+    exit_code: int
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The error of this package that lies behind MONAI's, or the error itself."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, UpFusionError):
+            return Failure(str(behind), behind.exit_code)
+        behind = behind.__cause__
+    log.error("Unexpected error.", exc_info=error)
+    return Failure(f"{type(error).__name__}: {error}", UpFusionError.exit_code)
+
+
+class StudyDataset(Dataset[dict[str, Any]]):
+    """Studies one by one; one that cannot be loaded becomes a `Failure` instead of the end of the run.
+
+    Args:
+        data: From `study_list`.
+        transform: Applied to each study.
+        output_dir: Where results will be written; empty or None: nowhere. Named studies that are done there (their
+            report exists) are left out, so that a run can be resumed; a place that cannot be written is found before
+            any work is done.
+        redo: Do all studies again.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Callable[[dict[str, Any]], dict[str, Any]],
+        output_dir: str | None = None,
+        redo: bool = False,
+    ) -> None:
+        self.transform, self.redo = transform, redo
+        self.output_dir = Path(output_dir) if output_dir else None
+        studies = [dict(item) for item in data]
+        done = [self._is_done(study) for study in studies]
+        self.data = [study for study, is_done in zip(studies, done, strict=True) if not is_done]
+        #: Names of the studies that an earlier run did.
+        self.done = [study["name"] for study, is_done in zip(studies, done, strict=True) if is_done]
+
+    def _is_done(self, study: Mapping[str, Any]) -> bool:
+        name = study.get("name")
+        if self.output_dir is None or self.redo or not name or "failure" in study:
+            return False
+        return (self.output_dir / name / DONE_FILE).is_file()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """The transformed study, or ``name`` and ``failure``."""
+        item = dict(self.data[index])
+        name = item.get("name", "")
+        if "failure" in item:
+            return {"name": name, "failure": Failure(item["failure"], InputError.exit_code)}
+        try:
+            if self.output_dir is not None:
+                self._check(self.output_dir / name)
+            return self.transform(item)
+        except Exception as error:
+            return {"name": name, "failure": failure_of(error)}
+
+    def _check(self, folder: Path) -> None:
+        check_output(folder, force=True)
+        if not self.redo and folder.is_dir() and any(folder.iterdir()):
+            raise UsageError(
+                f"The output folder {folder} is not empty; choose another --output_dir, or add --redo True to write "
+                "into it."
+            )

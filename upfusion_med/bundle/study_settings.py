@@ -1,0 +1,50 @@
+"""Settings of a fusion as configurations write them: JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, get_args, get_type_hints
+
+from upfusion_med.core import FuseSettings, UsageError
+
+#: Settings that a bundle decides elsewhere, and where.
+_ELSEWHERE = {
+    "model": "network_def and ckpt_path",
+    "device": "--device",
+    "batch_size": "--batch_size",
+    "blend": "upfusion fuse --blend",
+    "alpha": "upfusion fuse --alpha",
+}
+
+
+def fuse_settings(values: Mapping[str, Any]) -> FuseSettings:
+    """Settings from JSON values: enums by their words, pairs as lists; None keeps a default.
+
+    Raises:
+        UsageError: an unknown setting or word, a value of another kind, or a setting that a bundle decides elsewhere.
+    """
+    kinds = get_type_hints(FuseSettings)
+    given = {name: value for name, value in values.items() if value is not None}
+    unknown = sorted(set(given) - set(kinds))
+    if unknown:
+        known = ", ".join(name for name in kinds if name not in _ELSEWHERE)
+        raise UsageError(f"There is no setting {', '.join(unknown)}; expected some of {known}.")
+    for name in given:
+        if name in _ELSEWHERE:
+            raise UsageError(f"The setting {name} was given to a bundle; there, {_ELSEWHERE[name]} decides it.")
+    try:
+        return FuseSettings(**{name: _converted(name, value, kinds[name]) for name, value in given.items()})
+    except TypeError as error:
+        raise UsageError(f"A setting has a value of the wrong kind: {error}.") from error
+
+
+def _converted(name: str, value: Any, kind: Any) -> Any:
+    for part in (kind, *get_args(kind)):
+        if isinstance(part, type) and issubclass(part, Enum):
+            try:
+                return part(value)
+            except ValueError as error:
+                words = ", ".join(str(word.value) for word in part)
+                raise UsageError(f"The setting {name} is '{value}'; expected one of {words}.") from error
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,157 @@
+"""The way of a study as dictionary transforms: load, prepare, (the network,) finish, save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Transform
+from torch import Tensor
+
+from upfusion_med.bundle.meta_volume import to_meta, to_volume
+from upfusion_med.bundle.study_settings import fuse_settings
+from upfusion_med.core import InputError, OutputFormat, UsageError
+from upfusion_med.inference.fusion import FUNCTIONAL_ROLES, MRI_ROLES, Study, finish
+from upfusion_med.inference.modality_choice import choose_modality
+from upfusion_med.inference.preparation import prepare
+from upfusion_med.io import load_source
+
+
+class LoadStudyd(Transform):
+    """Read the two images of a study: DICOM (PET as SUV where its headers allow it), NIfTI, NRRD, MHA or pictures.
+
+    ``mri`` and ``functional`` become MetaTensors (1 or 3, X, Y, Z), RAS+ millimetres, in their own units and on their
+    own grids; a tensor that is there already is left as it is. Added: ``mri_source`` and ``functional_source`` (headers
+    of DICOM series, or None).
+
+    Args:
+        settings: As `fuse_settings` takes them; a study's own ``settings`` come on top.
+    """
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        self.settings = dict(settings or {})
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Read both.
+
+        Raises:
+            InputError: a key is missing, or an image cannot be used; the message says which.
+            UsageError: a wrong setting.
+        """
+        chosen = fuse_settings({**self.settings, **(data.get("settings") or {})})
+        mri = {"series": chosen.mri_series, "roles": MRI_ROLES, "frame": chosen.mri_frame}
+        functional = {
+            "series": chosen.functional_series,
+            "roles": FUNCTIONAL_ROLES,
+            "frame": chosen.functional_frame,
+            "quantity": chosen.quantity,
+        }
+        return {
+            **data,
+            **_loaded(data, "mri", "MRI", mri),
+            **_loaded(data, "functional", "functional image", functional),
+        }
+
+
+def _loaded(data: Mapping[str, Any], key: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    value = data.get(key)
+    if value is None:
+        raise InputError(f"The study has no '{key}'; expected a path or a tensor (1, X, Y, Z) under that key.")
+    if isinstance(value, Tensor):
+        return {key: value, f"{key}_source": data.get(f"{key}_source")}
+    try:
+        volume, source = load_source(value, **options)
+    except InputError as error:
+        raise InputError(f"The {name} cannot be used. {error}") from error
+    return {key: to_meta(volume, filename_or_obj=str(value)), f"{key}_source": source}
+
+
+class PrepareStudyd(Transform):
+    """Alignment, intensity windows and colour luminance: what `upfusion_med.inference.fuse` does before the network.
+
+    It adds ``study`` (`upfusion_med.inference.fusion.Study`) and ``image``, a MetaTensor (2, X, Y, Z) in 0..1 on the
+    MRI's grid: what the network sees of the functional image and of the MRI.
+
+    Args:
+        settings: As `fuse_settings` takes them; a study's own ``settings`` come on top.
+    """
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        self.settings = dict(settings or {})
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Uses ``mri`` and ``functional`` as `LoadStudyd` leaves them.
+
+        Raises:
+            InputError: the images cannot be fused: constant, not finite, of the wrong kind, not in one space.
+            UsageError: a wrong setting.
+        """
+        settings = fuse_settings({**self.settings, **(data.get("settings") or {})})
+        mri, functional = to_volume(data["mri"]), to_volume(data["functional"])
+        file = getattr(data["functional"], "meta", {}).get("filename_or_obj")
+        choice = choose_modality(settings.modality, functional, Path(file) if file else None)
+        study = Study(
+            mri,
+            functional,
+            choice,
+            prepare(mri, functional, choice, settings),
+            settings,
+            data.get("mri_source"),
+            data.get("functional_source"),
+        )
+        image = np.stack([study.prepared.functional, study.display_mri])
+        place = torch.from_numpy(mri.affine.copy())
+        return {**data, "study": study, "image": MetaTensor(torch.from_numpy(image), affine=place)}
+
+
+class FinishStudyd(Transform):
+    """Colours and report of a fused luminance: adds ``fusion``, an `upfusion_med.inference.FusionResult`."""
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Uses ``study``, ``pred`` (1, 1, X, Y, Z) and ``network`` (facts for the report)."""
+        luminance = np.ascontiguousarray(torch.as_tensor(data["pred"])[0, 0].cpu().numpy())
+        return {**data, "fusion": finish(data["study"], luminance, data.get("network") or {})}
+
+
+class SaveStudyd(Transform):
+    """Write ``fusion`` into a folder of the study's name; whole or not at all.
+
+    Args:
+        output_dir: Where to; empty or None: nothing is written.
+        formats: Words of `upfusion_med.core.OutputFormat`, a list or separated by commas.
+        deidentify: Remove what identifies the patient from DICOM output.
+        burn_in_note: Draw the notice into the pixels of DICOM output.
+        redo: Replace what an earlier run wrote.
+
+    Raises:
+        UsageError: an unknown format.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | None,
+        formats: Sequence[str] | str = ("nifti", "nrrd", "png"),
+        deidentify: bool = False,
+        burn_in_note: bool = False,
+        redo: bool = False,
+    ) -> None:
+        words = formats.split(",") if isinstance(formats, str) else list(formats)
+        try:
+            self.formats = tuple(OutputFormat(word) for word in words)
+        except ValueError as error:
+            known = ", ".join(f.value for f in OutputFormat)
+            raise UsageError(f"The formats are {', '.join(words)}; expected some of {known}.") from error
+        self.output_dir, self.redo = output_dir, redo
+        self.options = {"deidentify": deidentify, "burn_in_note": burn_in_note}
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Adds ``files``, the written paths."""
+        if not self.output_dir:
+            return dict(data)
+        folder = Path(self.output_dir) / data.get("name", "")
+        files = data["fusion"].save(folder, self.formats, force=self.redo, **self.options)
+        return {**data, "files": [str(file) for file in files]}
