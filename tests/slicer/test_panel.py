@@ -208,12 +208,15 @@ def test_a_run_goes_from_apply_to_the_views(panel, monkeypatch):
     assert "Kind: PET (stated by the caller)" in panel.ui.reportLabel.text
 
 
-def test_a_failure_is_shown_with_reason_advice_and_the_last_lines(panel, monkeypatch):
+def test_a_failure_is_shown_with_reason_advice_and_the_last_lines(panel, monkeypatch, tmp_path):
     from UPFusionLib.widget import State
 
+    from tests.slicer.runs import program
+
     knows(panel, monkeypatch)
-    node = choose_study(panel)
-    node.model = "upfusion-huge"
+    choose_study(panel)
+    refusing = program(tmp_path, "echo one line; echo 'Error: no model upfusion-huge.' >&2; exit 2")
+    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: refusing)
     panel.apply()
     wait_until(lambda: panel.state in (State.FAILED, State.DONE))
     assert panel.state is State.FAILED
@@ -276,8 +279,10 @@ def test_closing_the_scene_ends_the_run_and_empties_the_panel(panel, monkeypatch
 
 def test_an_external_environment_is_remembered_and_checked(panel):
     from UPFusionLib.interpreter import chosen_interpreter, external_path
+    from UPFusionLib.parameters import Device
 
     ui = panel.ui
+    panel.logic.getParameterNode().device = Device.CPU  # no need to load PyTorch to see the graphics card
     assert chosen_interpreter().is_slicers
     assert ui.installButton.enabled
     ui.externalPythonButton.checked = True
