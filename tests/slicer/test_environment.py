@@ -47,7 +47,7 @@ def test_a_good_machine_is_good_in_everything(scene, tmp_path):
         ({"upfusion_med": "0.0.9"}, {}, "upfusion-med", "BAD", "too old"),
         ({"packages": dict.fromkeys(("torch", "torchvision", "safetensors"), "1") | {"timm": None}}, {}, "PyTorch",
          "BAD", "Missing: timm"),
-        ({"memory_mib": 500}, {}, "Memory", "WARNING", "500 MiB free, about 9"),
+        ({"memory_mib": 500}, {}, "Memory", "WARNING", "500 MiB free, about 1800"),
         ({"memory_mib": None}, {}, "Memory", "WARNING", "does not say"),
         ({}, {"voxels": 10**13}, "Disk", "BAD", "Free some space"),
         ({}, {"device": "cuda"}, "Graphics card", "BAD", "None with CUDA"),
