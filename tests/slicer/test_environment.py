@@ -66,6 +66,15 @@ def test_each_lack_is_named_with_what_to_do(scene, tmp_path, changes, plan, name
     assert words in found[name][1]
 
 
+def test_the_remedy_is_one_that_the_chosen_python_allows(scene, tmp_path):
+    from UPFusionLib.preflight import Plan, checks
+
+    given = facts(upfusion_med=None)
+    own, external = (checks(given, Plan(), str(tmp_path), is_slicers)[1].text for is_slicers in (True, False))
+    assert own == "Not installed here. Press Install."
+    assert external == "Not installed here. Install there: pip install 'upfusion-med[torch]'"
+
+
 def test_an_exported_model_needs_onnxruntime_and_no_torch(scene, tmp_path):
     from UPFusionLib.preflight import Plan
 

@@ -127,7 +127,7 @@ def test_the_module_file_has_the_four_classes_by_slicers_names(scene):
     slicer.app.started[0]()
     import SampleData
 
-    sample = SampleData.SampleDataLogic.samples["UPFusionDemo"]
+    sample = SampleData.SampleDataLogic.samples["MRI with simulated PET"]
     assert Path(sample["thumbnailFileName"]).is_file()
     assert all(re.fullmatch(r"SHA256:[0-9a-f]{64}", text) for text in sample["checksums"])
     assert [uri.rpartition("/")[2] for uri in sample["uris"]] == sample["fileNames"]

@@ -184,11 +184,13 @@ def test_a_preset_sets_its_values_and_a_change_by_hand_ends_it(panel):
 
 def test_a_run_goes_from_apply_to_the_views(panel, monkeypatch):
     from UPFusionLib.command import FuseOptions
+    from UPFusionLib.parameters import Device
     from UPFusionLib.widget import State
 
     arguments = FuseOptions.arguments
     monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
     node = choose_study(panel)
+    node.device = Device.CPU  # no need to load PyTorch to see the graphics card
     panel.apply()
     assert panel.state is State.CHECKING
     assert not panel.ui.applyButton.enabled

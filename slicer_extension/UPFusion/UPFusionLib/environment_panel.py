@@ -60,7 +60,7 @@ class EnvironmentPanel:
             return
         key = (interpreter, self._plan().device != "cpu")
         if key in self._facts:
-            self._answer(checks(self._facts[key], self._plan(), slicer.app.temporaryPath))
+            self._answer(checks(self._facts[key], self._plan(), slicer.app.temporaryPath, interpreter.is_slicers))
             return
         try:
             self._probe = Probe(interpreter, graphics=key[1])
@@ -93,7 +93,7 @@ class EnvironmentPanel:
         self._probe = None
         if facts.get("upfusion_med"):  # what is missing may be installed meanwhile: ask again next time
             self._facts[key] = facts
-        self._answer(checks(facts, self._plan(), slicer.app.temporaryPath))
+        self._answer(checks(facts, self._plan(), slicer.app.temporaryPath, key[0].is_slicers))
 
     def _answer(self, found: list[Check]) -> None:
         fill_table(

@@ -134,7 +134,7 @@ def report_text(report: dict, units: str = "") -> str:
     ]
     if window:
         lines.append(
-            _("Window: {low:g} to {high:g} {units} ({rule})").format(**window | {"units": units or window["units"]})
+            _("Window: {low:.4g} to {high:.4g} {units} ({rule})").format(**window | {"units": units or window["units"]})
         )
     lines += [_("Warning: {text}").format(text=text) for text in report.get("warnings", [])]
     return "\n".join(lines)

@@ -100,18 +100,20 @@ class Probe:
         self._command.kill()
 
 
-def checks(facts: dict[str, Any], plan: Plan, folder: str) -> list[Check]:
+def checks(facts: dict[str, Any], plan: Plan, folder: str, is_slicers: bool = True) -> list[Check]:
     """All answers.
 
     Args:
         facts: Of the `Probe`.
         plan: What the work needs.
         folder: Where temporary files go.
+        is_slicers: Whether it is Slicer's own Python, into which the module can install.
     """
     if not facts:
         return [Check("Python", Level.BAD, _("The chosen Python does not start. Choose another one."))]
-    return [_python(facts), _package(facts), _network(facts, plan), _disk(plan, folder), _memory(facts, plan),
-            _graphics(facts, plan)]  # fmt: skip
+    remedy = _("Press Install.") if is_slicers else _("Install there: pip install 'upfusion-med[torch]'")
+    found = [_python(facts), _package(facts, remedy), _network(facts, plan, remedy)]
+    return [*found, _disk(plan, folder), _memory(facts, plan), _graphics(facts, plan)]
 
 
 def blocking(found: Sequence[Check]) -> list[Check]:
@@ -131,17 +133,17 @@ def _python(facts: dict[str, Any]) -> Check:
     return Check("Python", Level.GOOD, f"{version} ({facts['executable']})")
 
 
-def _package(facts: dict[str, Any]) -> Check:
+def _package(facts: dict[str, Any], remedy: str) -> Check:
     version = facts["upfusion_med"]
     if version is None:
-        return Check("upfusion-med", Level.BAD, _("Not installed here. Press Install, or choose another environment."))
+        return Check("upfusion-med", Level.BAD, _("Not installed here.") + " " + remedy)
     if _numbers(version) < OLDEST_PACKAGE:
-        text = _("{version} is too old; 0.1 or newer is needed. Press Install.").format(version=version)
-        return Check("upfusion-med", Level.BAD, text)
+        text = _("{version} is too old; 0.1 or newer is needed.").format(version=version)
+        return Check("upfusion-med", Level.BAD, f"{text} {remedy}")
     return Check("upfusion-med", Level.GOOD, version)
 
 
-def _network(facts: dict[str, Any], plan: Plan) -> Check:
+def _network(facts: dict[str, Any], plan: Plan, remedy: str) -> Check:
     found = facts["packages"]
     if Path(plan.model).is_dir():
         if found["onnxruntime"] is None:
@@ -150,10 +152,8 @@ def _network(facts: dict[str, Any], plan: Plan) -> Check:
         return Check("onnxruntime", Level.GOOD, found["onnxruntime"])
     missing = [name for name in _NETWORK_PACKAGES if found[name] is None]
     if missing:
-        text = _("Missing: {names}. Press Install, or give the folder of an exported model under Advanced.").format(
-            names=", ".join(missing)
-        )
-        return Check("PyTorch", Level.BAD, text)
+        text = _("Missing: {names}. An exported model under Advanced does without.").format(names=", ".join(missing))
+        return Check("PyTorch", Level.BAD, f"{text} {remedy}")
     return Check("PyTorch", Level.GOOD, found["torch"])
 
 

@@ -9,7 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 CATEGORY = "UP-Fusion"
-SAMPLE = "UPFusionDemo"
+SAMPLE = "MRI with simulated PET"
 BASE = "https://github.com/upfusion-med/SlicerUPFusion/releases/download/SampleData"
 FILES = ("mri.nii.gz", "simulated_pet.nii.gz")
 NODE_NAMES = ("MRI (MNI152 template)", "PET (simulated)")
@@ -31,14 +31,12 @@ def register_sample_data(thumbnail: str | None = None, base: str = BASE) -> None
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=SAMPLE,
-        sampleDescription=_("MNI152 template MRI with a SIMULATED FDG-PET. No patient."),
         uris=[f"{base}/{name}" for name in FILES],
         fileNames=list(FILES),
         nodeNames=list(NODE_NAMES),
         checksums=list(CHECKSUMS),
         thumbnailFileName=thumbnail,
-        loadFiles=[True] * len(FILES),
-        loadFileTypes=["VolumeFile"] * len(FILES),
+        loadFileType="VolumeFile",
     )
 
 

@@ -191,8 +191,14 @@ class _SampleDataLogic:
     samples: dict[str, dict] = {}  # noqa: RUF012
 
     @staticmethod
-    def registerCustomSampleDataSource(**facts):
-        _SampleDataLogic.samples[facts["sampleName"]] = facts
+    def registerCustomSampleDataSource(
+        category="Custom", sampleName=None, uris=None, fileNames=None, nodeNames=None, customDownloader=None,
+        thumbnailFileName=None, loadFileType="VolumeFile", loadFiles=None, loadFileProperties={}, checksums=None,
+    ):  # fmt: skip
+        _SampleDataLogic.samples[sampleName] = {
+            "uris": uris, "fileNames": fileNames, "nodeNames": nodeNames, "checksums": checksums,
+            "thumbnailFileName": thumbnailFileName,
+        }  # fmt: skip
 
     def downloadSamples(self, name):
         facts, nodes = self.samples[name], []

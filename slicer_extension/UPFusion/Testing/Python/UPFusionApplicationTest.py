@@ -81,7 +81,7 @@ class UPFusionApplicationTest(ScriptedLoadableModuleTest):
         import SampleData
 
         names = [source.sampleName for source in slicer.modules.sampleDataSources["UP-Fusion"]]
-        self.assertIn("UPFusionDemo", names)
+        self.assertIn("MRI with simulated PET", names)
         self.assertTrue(callable(SampleData.SampleDataLogic().downloadSamples))
 
     def test_a_run_from_the_panel_to_the_views(self):
