@@ -123,9 +123,12 @@ def test_what_is_made_for_showing_is_hidden_and_not_saved(result):
 def test_a_functional_volume_that_was_registered_is_shown_where_the_fusion_saw_it(result):
     import json
 
+    from UPFusionLib.grid import as_matrix
     from UPFusionLib.readout import read_at, value_at
     from UPFusionLib.result import ALIGNMENT, FUNCTIONAL_ROLE
     from UPFusionLib.slice_layers import aligned
+
+    from tests.slicer.phantom import affine
 
     pet = result.GetNodeReference(FUNCTIONAL_ROLE)
     slicer.util.arrayFromVolume(pet)[2, 10, 10] = 200
@@ -142,6 +145,14 @@ def test_a_functional_volume_that_was_registered_is_shown_where_the_fusion_saw_i
     assert read_at(seen, result).functional == 200
     assert aligned(pet, result) is copy
     assert pet.GetParentTransformNode() is None
+    assert copy.GetHideFromEditors()
+    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    turn = affine((1, 1, 1), (3.0, -2.0, 1.0))
+    parent.SetMatrixTransformToParent(as_matrix(turn))
+    pet.SetAndObserveTransformNodeID(parent.GetID())
+    seen = tuple((np.linalg.inv(matrix) @ turn @ place)[:3])
+    assert value_at(aligned(pet, result), seen) == 200
+    assert read_at(seen, result).functional == 200
 
 
 def test_three_rows_show_one_image_each_at_one_place(result):

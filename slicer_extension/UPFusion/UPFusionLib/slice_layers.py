@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 
 from .curtain import Curtain
-from .grid import as_matrix
+from .grid import as_matrix, local_to_world
 from .parameters import CompareMode
 from .result import FUNCTIONAL_ROLE, MRI_ROLE, mri_to_functional
 
@@ -71,9 +71,12 @@ def link_views() -> None:
 
 
 def aligned(functional: slicer.vtkMRMLScalarVolumeNode, fused: slicer.vtkMRMLVectorVolumeNode):
-    """The functional volume where the fusion saw it: itself, or a hidden copy that shares its voxels."""
-    matrix = mri_to_functional(fused)
-    if np.allclose(matrix, np.eye(4)):
+    """The functional volume where the fusion saw it: itself, or a hidden copy that shares its voxels.
+
+    It stays where it is, too, under a transform that bends: nothing can be put after its parents then.
+    """
+    matrix, to_world = mri_to_functional(fused), local_to_world(functional)
+    if to_world is None or np.allclose(matrix, np.eye(4)):
         return functional
     for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
         if node.GetAttribute(_HIDDEN) == fused.GetID():
@@ -92,12 +95,6 @@ def aligned(functional: slicer.vtkMRMLScalarVolumeNode, fused: slicer.vtkMRMLVec
     copy.SetAndObserveDisplayNodeID(functional.GetDisplayNodeID())
     transform = copy.GetParentTransformNode()
     transform.SetAndObserveTransformNodeID(functional.GetTransformNodeID())
-    parent = functional.GetParentTransformNode()
-    to_world = np.eye(4)
-    if parent is not None:
-        from .grid import transform_to_world
-
-        to_world = transform_to_world(parent)
     # In the world the copy is moved by the inverse; its own parents act after it.
     transform.SetMatrixTransformToParent(as_matrix(np.linalg.inv(to_world) @ np.linalg.inv(matrix) @ to_world))
     return copy

@@ -14,8 +14,6 @@ from slicer.i18n import tr as _
 
 from .grid import as_matrix, ijk_to_ras, local_to_world
 
-_HEADER_BYTES = 200
-
 
 class FileWriteError(RuntimeError):
     """A file could not be written; the message is for the user."""
@@ -51,13 +49,9 @@ def write_volume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path, from_world:
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(os.fspath(path))
     storage.SetUseCompression(0)
-    expected = image.GetNumberOfPoints() * image.GetNumberOfScalarComponents() * image.GetScalarSize() + _HEADER_BYTES
-    if not storage.WriteData(copy) or not path.is_file() or path.stat().st_size < expected:
-        # The writer itself does not notice that the disk is full.
-        raise FileWriteError(
-            _("The volume '{name}' could not be written to {folder}: No space left on device, or no right to write.")
-            .format(name=volume.GetName(), folder=path.parent)
-        )  # fmt: skip
+    if not storage.WriteData(copy):
+        text = _("The volume '{name}' could not be written to {folder}: No space left on device, or no right to write.")
+        raise FileWriteError(text.format(name=volume.GetName(), folder=path.parent))
 
 
 def read_volume(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +87,7 @@ def write_transform(mri_to_functional: np.ndarray, path: Path) -> None:
     node.SetMatrixTransformToParent(as_matrix(np.linalg.inv(mri_to_functional)))
     storage = slicer.vtkMRMLTransformStorageNode()
     storage.SetFileName(os.fspath(path))
-    if not storage.WriteData(node) or not path.is_file() or not path.stat().st_size:
+    if not storage.WriteData(node):
         raise FileWriteError(_("The transform could not be written to {folder}.").format(folder=path.parent))
 
 
