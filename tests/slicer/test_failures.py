@@ -200,11 +200,12 @@ def test_a_full_disk_is_noticed_when_the_command_writes_the_result(study, small_
     arguments = FuseOptions.arguments
     monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
     logic, node = study
+    (small_disk / "filler").write_bytes(bytes(90 << 10))  # leaves room for MRI and PET, and little more
     slicer.app.temporaryPath = str(small_disk)
     outcome, nodes = run_to_end(logic, node, Interpreter(sys.executable, is_slicers=False))
     assert nodes is None
     assert "disk is full" in outcome.failure.reason
-    assert list(small_disk.iterdir()) == []
+    assert [f.name for f in small_disk.iterdir()] == ["filler"]
 
 
 def test_volumes_that_were_removed_meanwhile_are_missed_without_harm(study, tmp_path):

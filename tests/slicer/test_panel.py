@@ -341,3 +341,58 @@ def test_the_cursor_tells_the_original_values(panel, monkeypatch):
     assert panel.ui.readoutLabel.text == "MRI outside   functional outside"
     crosshair.SetCursorPositionInvalid()
     assert panel.ui.readoutLabel.text == "Move the mouse over a slice view."
+
+
+def test_a_batch_goes_from_finding_to_the_end(panel, monkeypatch, tmp_path):
+    from UPFusionLib.parameters import Alignment, BatchSource
+
+    from tests.slicer.runs import program
+
+    knows(panel, monkeypatch)
+    node, ui = panel.logic.getParameterNode(), panel.ui
+    assert not ui.batchStartButton.enabled
+    node.batch_source = BatchSource.FOLDER
+    ui.batchFindButton.click()
+    assert ui.batchLabel.text == "Choose the folder of the studies."
+    for name in ("anna", "bert"):
+        (tmp_path / "studies" / name).mkdir(parents=True)
+    for file in ("T1.nii.gz", "PET.nii.gz"):
+        (tmp_path / "studies" / "anna" / file).write_bytes(b"x")
+    node.batch_input = tmp_path / "studies"
+    ui.batchFindButton.click()
+    assert ui.batchLabel.text == "1 of 2 can be fused."
+    assert ui.batchStartButton.enabled
+    ui.batchStartButton.click()
+    assert ui.batchLabel.text == "Choose the folder for the results."
+    node.batch_output, node.alignment = tmp_path / "out", Alignment.TRANSFORM
+    ui.batchStartButton.click()
+    assert "One transform does not fit" in ui.batchLabel.text
+    node.alignment = Alignment.NONE
+    refusing = program(tmp_path, "sleep 0.3; echo 'Error: damaged.' >&2; exit 3")
+    monkeypatch.setattr("UPFusionLib.batch_panel.chosen_interpreter", lambda: refusing)
+    ui.batchStartButton.click()
+    wait_until(lambda: panel.batch.is_running)
+    assert ui.batchCancelButton.enabled
+    assert not ui.batchStartButton.enabled
+    assert not ui.applyButton.enabled
+    wait_until(lambda: not panel.batch.is_running)
+    assert ui.batchLabel.text == "0 done, 1 skipped, 1 failed, 0 cancelled."
+    cells = [[ui.batchTable.item(row, column).text() for column in range(3)] for row in range(2)]
+    assert cells == [["anna", "failed", "damaged."], ["bert", "skipped", "The folder is empty."]]
+
+
+def test_nothing_is_cut_off_in_a_panel_of_usual_width(panel, application, tmp_path):
+    choose_study(panel)
+    widget = panel.panel.widget
+    widget.resize(480, 720)
+    widget.show()
+    for index in range(panel.ui.tabs.count):
+        panel.ui.tabs.currentIndex = index
+        for _ in range(3):
+            application.processEvents()
+        assert widget.grab().save(str(tmp_path / f"{index}.png"))
+        page = panel.ui.tabs.widget.widget(index)
+        for child in (*page.findChildren(QtWidgets.QLabel), *page.findChildren(QtWidgets.QAbstractButton)):
+            if child.isVisible() and not (isinstance(child, QtWidgets.QLabel) and child.wordWrap()):
+                assert child.width() >= child.minimumSizeHint().width(), child.objectName()
+    assert widget.width() <= 560

@@ -202,6 +202,22 @@ def test_a_batch_that_is_cancelled_keeps_what_is_done(scene, alpha, folder, tmp_
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["anna"]
 
 
+def test_a_window_is_not_applied_to_values_in_another_unit(scene, alpha):
+    from UPFusionLib.batch import Status
+    from UPFusionLib.logic import UPFusionLogic
+    from UPFusionLib.studies import PairStudy
+
+    from tests.slicer.phantom import add_study
+
+    mri, pet = add_study()
+    node = UPFusionLogic().getParameterNode()
+    node.functional = volume("SUV", UPFusion_Units="SUVbw")
+    node.window_automatic, node.window_high = False, 8.0
+    rows = run_batch([PairStudy("one", mri.GetID(), pet.GetID())], None)
+    assert rows[0].status is Status.FAILED
+    assert rows[0].text == "The window was set for values in SUVbw; those of this volume are in an unknown unit."
+
+
 def test_a_batch_of_the_scene_brings_its_results_into_the_studies(scene, alpha):
     from UPFusionLib.batch import Status
     from UPFusionLib.studies import studies_in_scene

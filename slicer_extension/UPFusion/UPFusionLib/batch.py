@@ -15,6 +15,7 @@ from .failure import Failure
 from .interpreter import Interpreter
 from .job import FusionJob, Job, JobError, Outcome
 from .logic import UPFusionLogic
+from .modality import units_of
 from .parameters import UPFusionParameterNode
 from .studies import PairStudy
 
@@ -141,10 +142,24 @@ class Batch:
             mri, functional = (slicer.mrmlScene.GetNodeByID(name) for name in (study.mri, study.functional))
             if mri is None or functional is None:
                 raise JobError(Failure(_("The volumes were removed from the scene."), ""))
+            self._check_units(functional)
             return FusionJob(
                 mri, functional, options_of(self._node, functional), self._interpreter, self._node.transform
             )
         return FileJob(study, options_for_files(self._node), self._interpreter, self._place(study))
+
+    def _check_units(self, functional: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """A window of the user's is in the units of the volume it was set for.
+
+        Raises:
+            JobError: this volume has other ones.
+        """
+        shown = self._node.functional
+        if self._node.window_automatic or shown is None or units_of(shown) == units_of(functional):
+            return
+        text = _("The window was set for values in {one}; those of this volume are in {other}.")
+        units = [units_of(volume) or _("an unknown unit") for volume in (shown, functional)]
+        raise JobError(Failure(text.format(one=units[0], other=units[1]), _("Choose a window from the values.")))
 
     def _place(self, study: PairStudy) -> Path:
         name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in study.name).strip(" .")
@@ -155,7 +170,7 @@ class FileJob(Job):
     """Fuses two files, or a DICOM folder, into a folder."""
 
     def __init__(self, study: PairStudy, options: FuseOptions, interpreter: Interpreter, output: Path) -> None:
-        arguments = options.arguments(Path(study.mri), Path(study.functional), output, unmoved="auto")
+        arguments = options.arguments(Path(study.mri), Path(study.functional), output, is_scene=False)
         super().__init__(interpreter, arguments)
 
 

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from .batch import Batch, Status
 from .interpreter import NoInterpreterError, chosen_interpreter
 from .logic import UPFusionLogic
-from .parameters import BatchSource, UPFusionParameterNode
+from .parameters import Alignment, BatchSource, UPFusionParameterNode
 from .preflight import Check, blocking
 from .studies import PairStudy, studies_in_folder, studies_in_scene
 from .table import fill_table
@@ -88,6 +88,12 @@ class BatchPanel:
         node = self._node
         if node.batch_source is BatchSource.FOLDER and not str(node.batch_output).strip(". "):
             self._ui.batchLabel.text = _("Choose the folder for the results.")
+            return
+        if node.alignment is Alignment.TRANSFORM:
+            self._ui.batchLabel.text = _(
+                "One transform does not fit many studies. Put each functional volume on its own, and choose another "
+                "alignment in the tab Fuse."
+            )
             return
         self._ensure(self._begin)
 

@@ -43,7 +43,7 @@ class FuseOptions:
     fade_in: bool = False
 
     def arguments(
-        self, mri: Path, functional: Path, output: Path, transform: Path | None = None, unmoved: str = "never"
+        self, mri: Path, functional: Path, output: Path, transform: Path | None = None, is_scene: bool = True
     ) -> list[str]:
         """What stands after ``upfusion``.
 
@@ -52,11 +52,13 @@ class FuseOptions:
             functional: File or folder.
             output: Folder of the result.
             transform: File of the transform, or None.
-            unmoved: What ``--register`` is where no registration is asked for: ``never`` (the scene says where the
-                volumes lie), or ``auto`` (only the files can say it).
+            is_scene: The volumes come from the scene, which says where they lie, and the result goes back there;
+                otherwise only the files can say whether their positions belong together, and the result is to be read
+                in its folder.
         """
         call = ["fuse", str(mri), str(functional), "--output", str(output), "--force", "--progress", "json"]
-        call += ["--format", "nrrd,png", "--modality", self.modality, "--device", self.device, "--axis", self.axis]
+        call += ["--format", "nrrd" if is_scene else "nrrd,png"]
+        call += ["--modality", self.modality, "--device", self.device, "--axis", self.axis]
         call += ["--model", self.model.strip() or "upfusion"]
         if self.lut:
             call += ["--lut", self.lut]
@@ -71,7 +73,7 @@ class FuseOptions:
         if transform is not None:
             call += ["--transform", str(transform)]
         else:
-            call += ["--register", "rigid" if self.alignment is Alignment.RIGID else unmoved]
+            call += ["--register", "rigid" if self.alignment is Alignment.RIGID else "never" if is_scene else "auto"]
         return call
 
 

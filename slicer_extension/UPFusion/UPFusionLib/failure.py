@@ -88,10 +88,12 @@ def _missing_package(_code: int, text: str) -> tuple[str, str] | None:
 
 
 def _disk(_code: int, text: str) -> tuple[str, str] | None:
-    if not re.search(r"No space left on device|not enough space on the disk|Disk quota exceeded", text):
+    # Some writers only say that they failed; the command then speaks of rights and free space.
+    words = r"No space left on device|not enough space on the disk|Disk quota exceeded|could not be written.*free space"
+    if not re.search(words, text):
         return None
     return (
-        _("The disk is full: the images or the result could not be written."),
+        _("The disk is full, or its folder may not be written: images or result could not be stored."),
         _("Free some space, or choose another folder for temporary files in Edit / Application Settings."),
     )
 
