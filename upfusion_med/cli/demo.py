@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from upfusion_med.core.modality import Modality
 from upfusion_med.core.settings import Device, FuseSettings
+
+if TYPE_CHECKING:
+    from upfusion_med.inference.demo_study import DemoStudy
 
 
 def demo(
@@ -16,6 +19,10 @@ def demo(
     model: Annotated[str, typer.Option(help="Model name or a .safetensors file.")] = "upfusion",
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.AUTO,
     lut: Annotated[str, typer.Option(help="Colour table of the uptake (see: upfusion info).")] = "ember",
+    inputs: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option(help="Write the two images into this folder as well: mri.nii.gz, simulated_pet.nii.gz."),
+    ] = None,
     formats: Annotated[str, typer.Option("--format", help="Files to write, comma-separated.")] = "nifti,nrrd,png",
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary.")] = False,
@@ -33,5 +40,17 @@ def demo(
     study = demo_study()
     if not quiet:
         typer.echo(study.description)
+    if inputs is not None:
+        _save_inputs(study, inputs)
     settings = FuseSettings(modality=Modality.PET, model=model, device=device, lut=lut)
     run(study.mri, study.functional, settings, output, wanted, force, quiet)
+
+
+def _save_inputs(study: DemoStudy, folder: Path) -> None:
+    import numpy as np
+
+    from upfusion_med.io import save_scalar_nifti
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_scalar_nifti(folder / "mri.nii.gz", study.mri.array.astype(np.float32), study.mri.affine)
+    save_scalar_nifti(folder / "simulated_pet.nii.gz", study.functional.array, study.functional.affine)

@@ -13,6 +13,7 @@ from upfusion_med.cli import (
     bench_network,
     benchmark,
     demo,
+    dicom,
     downstream,
     evaluate,
     fuse,
@@ -55,6 +56,7 @@ def common(
 
 app.command("fuse", epilog=EPILOG, no_args_is_help=True)(fuse.fuse)
 app.command("demo", epilog=EPILOG)(demo.demo)
+app.command("dicom", no_args_is_help=True)(dicom.dicom)
 app.command("info")(info.info)
 app.command("inspect", no_args_is_help=True)(inspect.inspect)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)

@@ -1,0 +1,180 @@
+"""Many studies, one after the other; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from .command import FuseOptions, options_of
+from .failure import Failure
+from .interpreter import Interpreter
+from .job import FusionJob, Job, JobError, Outcome
+from .logic import UPFusionLogic
+from .modality import units_of
+from .parameters import UPFusionParameterNode
+from .studies import PairStudy
+
+
+class Status(Enum):
+    """Where a study stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    def label(self) -> str:
+        """In words."""
+        return {
+            Status.WAITING: _("waiting"),
+            Status.RUNNING: _("running"),
+            Status.DONE: _("done"),
+            Status.SKIPPED: _("skipped"),
+            Status.FAILED: _("failed"),
+            Status.CANCELLED: _("cancelled"),
+        }[self]
+
+
+@dataclass
+class Row:
+    """A study and where it stands; ``text`` says why, or where the result is."""
+
+    study: PairStudy
+    status: Status = Status.WAITING
+    text: str = ""
+
+
+class Batch:
+    """Runs studies through the logic.
+
+    Args:
+        logic: Runs one job at a time.
+        node: The user's choices, the same for all studies.
+        studies: What to fuse.
+        interpreter: Runs the command.
+        output: Folder for results of studies that are files; None: the studies are nodes of the scene.
+        on_change: Called after every change of a row.
+        on_end: Called once at the end.
+    """
+
+    def __init__(
+        self,
+        logic: UPFusionLogic,
+        node: UPFusionParameterNode,
+        studies: list[PairStudy],
+        interpreter: Interpreter,
+        output: Path | None,
+        on_change: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self.rows = [Row(study) for study in studies]
+        self._logic, self._node, self._interpreter, self._output = logic, node, interpreter, output
+        self._on_change, self._on_end = on_change, on_end
+        self._is_cancelled = False
+        self._next = 0
+
+    @property
+    def fraction(self) -> float:
+        """How much of the batch is done, 0..1."""
+        settled = sum(row.status not in (Status.WAITING, Status.RUNNING) for row in self.rows)
+        return settled / len(self.rows) if self.rows else 1.0
+
+    def start(self) -> None:
+        """Run the first study; the others follow by themselves."""
+        self._advance()
+
+    def cancel(self) -> None:
+        """End the running study and leave the others."""
+        self._is_cancelled = True
+        self._logic.cancel()
+
+    def _advance(self) -> None:
+        while self._next < len(self.rows):
+            row = self.rows[self._next]
+            self._next += 1
+            if self._is_cancelled:
+                row.status = Status.CANCELLED
+            elif row.study.problem:
+                row.status, row.text = Status.SKIPPED, row.study.problem
+            elif self._output is not None and (self._place(row.study) / "report.json").is_file():
+                row.status, row.text = Status.SKIPPED, _("A result is there already.")
+            elif self._began(row):
+                return
+            self._on_change()
+        self._on_end()
+
+    def _began(self, row: Row) -> bool:
+        """Start the study of a row; False where it failed at once."""
+        try:
+            job = self._job(row.study)
+            self._logic.run(job, lambda _job: self._on_change(), lambda outcome: self._ended(row, job, outcome))
+        except JobError as error:
+            row.status, row.text = Status.FAILED, error.failure.reason
+            return False
+        row.status = Status.RUNNING
+        self._on_change()
+        return True
+
+    def _ended(self, row: Row, job: Job, outcome: Outcome) -> None:
+        if isinstance(job, FusionJob):
+            outcome, nodes = self._logic.bring_back(job, outcome)
+            row.text = nodes.fused.GetName() if nodes is not None else ""
+        else:
+            row.text = str(self._place(row.study))
+        row.status = Status.DONE
+        if outcome.failure is not None:
+            row.status = Status.CANCELLED if outcome.failure.was_cancelled else Status.FAILED
+            row.text = outcome.failure.reason
+        elif outcome.warnings:
+            row.text += ". " + " ".join(outcome.warnings)
+        self._on_change()
+        self._advance()
+
+    def _job(self, study: PairStudy) -> Job:
+        if self._output is None:
+            mri, functional = (slicer.mrmlScene.GetNodeByID(name) for name in (study.mri, study.functional))
+            if mri is None or functional is None:
+                raise JobError(Failure(_("The volumes were removed from the scene."), ""))
+            self._check_units(functional)
+            return FusionJob(
+                mri, functional, options_of(self._node, functional), self._interpreter, self._node.transform
+            )
+        return FileJob(study, options_for_files(self._node), self._interpreter, self._place(study))
+
+    def _check_units(self, functional: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """A window of the user's is in the units of the volume it was set for.
+
+        Raises:
+            JobError: this volume has other ones.
+        """
+        shown = self._node.functional
+        if self._node.window_automatic or shown is None or units_of(shown) == units_of(functional):
+            return
+        text = _("The window was set for values in {one}; those of this volume are in {other}.")
+        units = [units_of(volume) or _("an unknown unit") for volume in (shown, functional)]
+        raise JobError(Failure(text.format(one=units[0], other=units[1]), _("Choose a window from the values.")))
+
+    def _place(self, study: PairStudy) -> Path:
+        name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in study.name).strip(" .")
+        return self._output / (name or "study")
+
+
+class FileJob(Job):
+    """Fuses two files, or a DICOM folder, into a folder."""
+
+    def __init__(self, study: PairStudy, options: FuseOptions, interpreter: Interpreter, output: Path) -> None:
+        arguments = options.arguments(Path(study.mri), Path(study.functional), output, is_scene=False)
+        super().__init__(interpreter, arguments)
+
+
+def options_for_files(node: UPFusionParameterNode) -> FuseOptions:
+    """The choices as they hold for files: what only the volumes in the scene can tell is left to the command."""
+    options = options_of(node)
+    return replace(options, modality=node.modality.value, is_suv=False)

@@ -1,0 +1,137 @@
+"""The fused volume as a DICOM series in Slicer's database, in the study of the MRI where that came from DICOM."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from .failure import explain
+from .grid import ijk_to_ras
+from .interpreter import Interpreter
+from .job import Job, JobError
+from .modality import first_instance_uid
+from .result import MRI_ROLE, REPORT
+from .volume_file import FileWriteError, file_space, write_volume
+
+_POSITION_TAG = "0020,0032"
+#: Voxels by which a slice of the MRI's files may miss the fused grid: a harder difference shows that it was moved.
+_SAME_PLACE_VOXELS = 0.05
+
+
+class ExportJob(Job):
+    """Writes a fused volume as RGB Secondary Capture, one file a slice.
+
+    Args:
+        fused: The result.
+        interpreter: Runs the command.
+        deidentify: Remove what identifies the patient.
+
+    Attributes:
+        folder: Where it works; removed by `clean`.
+        is_in_study: Whether the series joins the study of the MRI.
+    """
+
+    def __init__(
+        self, fused: slicer.vtkMRMLVectorVolumeNode, interpreter: Interpreter, deidentify: bool = False
+    ) -> None:
+        super().__init__(interpreter, [])
+        self.folder = Path(tempfile.mkdtemp(prefix="upfusion-", dir=slicer.app.temporaryPath))
+        self._fused, self._deidentify = fused, deidentify
+        self.is_in_study = False
+
+    @property
+    def series(self) -> Path:
+        """Folder of the written files."""
+        return self.folder / "series"
+
+    def start(self) -> None:
+        """Write the volume and start the command.
+
+        Raises:
+            JobError: the files cannot be written, or the command cannot be started.
+        """
+        try:
+            self._arguments = self._write()
+            super().start()
+        except (FileWriteError, OSError) as error:
+            self.clean()
+            raise JobError(explain(4, [f"Error: {error}"])) from error
+        except JobError:
+            self.clean()
+            raise
+
+    def clean(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self) -> list[str]:
+        volume = self.folder / "fused_rgb.nrrd"
+        # DICOM positions are those of the files: without parent transforms.
+        write_volume(self._fused, volume, file_space(self._fused))
+        call = ["dicom", str(volume), "--output", str(self.series)]
+        report = self._fused.GetAttribute(REPORT)
+        if report:
+            (self.folder / "report.json").write_text(json.dumps(json.loads(report)), encoding="utf-8")
+            call += ["--report", str(self.folder / "report.json")]
+        files = source_files(self._fused.GetNodeReference(MRI_ROLE))
+        if files and lies_on_source(self._fused):
+            call += ["--study", str(gathered(files, self.folder / "study"))]
+            self.is_in_study = True
+        if self._deidentify:
+            call.append("--deidentify")
+        return call
+
+
+def import_series(folder: Path) -> None:
+    """Copy the files of a folder into Slicer's DICOM database.
+
+    Raises:
+        RuntimeError: there is no database, or it does not take them.
+    """
+    from DICOMLib import DICOMUtils
+
+    database = getattr(slicer, "dicomDatabase", None)
+    if database is None or not database.isOpen:
+        raise RuntimeError(_("There is no DICOM database: open the DICOM module once and choose a place for it."))
+    if not DICOMUtils.importDicom(os.fspath(folder), copyFiles=True):
+        raise RuntimeError(_("The DICOM database did not take the series; see Slicer's log."))
+
+
+def source_files(mri: slicer.vtkMRMLScalarVolumeNode | None) -> list[str]:
+    """The DICOM files that a volume was loaded from, as far as the database has them."""
+    database = getattr(slicer, "dicomDatabase", None)
+    if mri is None or database is None or not database.isOpen:
+        return []
+    uids = (mri.GetAttribute("DICOM.instanceUIDs") or "").split()
+    files = [database.fileForInstance(uid) for uid in uids]
+    return [file for file in files if file]
+
+
+def lies_on_source(fused: slicer.vtkMRMLVectorVolumeNode) -> bool:
+    """Whether the fused grid still lies on the slices of the MRI's files (it was not moved by a hardened transform)."""
+    mri = fused.GetNodeReference(MRI_ROLE)
+    text = slicer.dicomDatabase.instanceValue(first_instance_uid(mri), _POSITION_TAG)
+    if not text:
+        return False
+    x, y, z = (float(number) for number in text.split("\\"))
+    index = np.linalg.solve(ijk_to_ras(fused), [-x, -y, z, 1.0])[:3]
+    return bool(np.abs(index - np.rint(index)).max() < _SAME_PLACE_VOXELS)
+
+
+def gathered(files: list[str], folder: Path) -> Path:
+    """A folder that holds these files and no others, as links where the disk allows it."""
+    folder.mkdir()
+    for number, file in enumerate(files):
+        place = folder / f"{number:05d}.dcm"
+        try:
+            os.link(file, place)
+        except OSError:
+            shutil.copyfile(file, place)
+    return folder

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from tests.io import dicom_phantom as phantom
+from upfusion_med.io import load_volume, save_rgb_nrrd, save_scalar_nrrd
+
+
+def upfusion(*arguments: object) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "upfusion_med", *map(str, arguments)]
+    return subprocess.run(call, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def fused(tmp_path: Path) -> tuple[Path, Path]:
+    """A colour volume on the grid of a DICOM MRI, and that MRI's folder."""
+    mri = tmp_path / "mri"
+    phantom.write(mri, phantom.slices())
+    volume = load_volume(mri)
+    rgb = np.random.default_rng(1).integers(0, 256, (*volume.array.shape, 3), dtype=np.uint8)
+    save_rgb_nrrd(tmp_path / "fused_rgb.nrrd", rgb, volume.affine)
+    return tmp_path / "fused_rgb.nrrd", mri
+
+
+def test_the_series_joins_the_study_and_keeps_every_voxel(fused, tmp_path):
+    volume, mri = fused
+    report = tmp_path / "report.json"
+    told = {"modality": {"value": "pet"}, "network": {"model": "upfusion-tiny"}, "colour": "ember"}
+    report.write_text(json.dumps(told))
+    done = upfusion("dicom", volume, "--output", tmp_path / "out", "--study", mri, "--report", report)
+    assert done.returncode == 0, done.stderr
+    written, source = load_volume(tmp_path / "out"), load_volume(volume)
+    assert (written.array == source.array).all()
+    assert np.allclose(written.affine, source.affine, atol=1e-6)
+    first = pydicom.dcmread(tmp_path / "out" / "0001.dcm")
+    original = pydicom.dcmread(next(mri.iterdir()))
+    assert first.StudyInstanceUID == original.StudyInstanceUID
+    assert first.FrameOfReferenceUID == original.FrameOfReferenceUID
+    assert first.SeriesInstanceUID != original.SeriesInstanceUID
+    assert "MRI + PET" in first.SeriesDescription
+    assert "upfusion-tiny" in first.DerivationDescription
+
+
+def test_without_a_study_it_is_one_of_its_own(fused, tmp_path):
+    volume, mri = fused
+    assert upfusion("dicom", volume, "--output", tmp_path / "out").returncode == 0
+    first = pydicom.dcmread(tmp_path / "out" / "0001.dcm")
+    assert first.StudyInstanceUID != pydicom.dcmread(next(mri.iterdir())).StudyInstanceUID
+    assert first.PatientID == ""
+
+
+def test_what_is_no_colour_volume_no_report_or_no_dicom_is_refused(fused, tmp_path):
+    volume, _ = fused
+    grey = tmp_path / "grey.nrrd"
+    save_scalar_nrrd(grey, np.ones((3, 3, 3), np.float32), np.eye(4))
+    text = tmp_path / "text.json"
+    text.write_text("[]")
+    for arguments in ((grey,), (volume, "--report", text), (volume, "--study", grey)):
+        done = upfusion("dicom", *arguments, "--output", tmp_path / "out")
+        assert done.returncode == 3, done.stderr
+        assert done.stderr.startswith("Error: ")
+        assert not (tmp_path / "out").exists()

@@ -1,0 +1,233 @@
+"""What volumes are taken for, which studies are found, and how a batch of them runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.slicer.conftest import NEEDS_CORE
+
+slicer = pytest.importorskip("slicer", reason=NEEDS_CORE)
+pytestmark = pytest.mark.slicer
+
+
+def volume(name, low=0, **attributes):
+    from tests.slicer.phantom import add_volume
+
+    array = np.full((2, 2, 2), 5, np.int16)
+    array[0, 0, 0] = low
+    node = add_volume(array, np.eye(4), name)
+    for key, value in attributes.items():
+        node.SetAttribute(key.replace("_", "."), value)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "modality", "how"),
+    [
+        ("image", {"DICOM_Modality": "NM"}, "SPECT", "stated by DICOM"),
+        ("CT of T1", {"DICOM_Modality": "PT"}, "PET", "stated by DICOM"),
+        ("image", {"UPFusion_Modality": "PT"}, "PET", "stated by an attribute of the volume"),
+        ("image", {"UPFusion_Units": "{SUVbw}g/ml"}, "PET", "its values are SUV"),
+        ("sub-01_T1w", {}, "MR", "guessed from its name"),
+        ("brain-SPECT 2", {}, "SPECT", "guessed from its name"),
+        ("ct", {}, "CT", "guessed from its name"),
+        ("captain", {"low": -1000}, "CT", "guessed from its values"),
+        ("spectacular petal", {}, "", "unknown"),
+    ],
+)
+def test_the_modality_comes_from_the_first_that_says_something(scene, name, facts, modality, how):
+    from UPFusionLib.modality import guess_modality
+
+    guess = guess_modality(volume(name, **facts))
+    assert (guess.modality, guess.how) == (modality, how)
+
+
+def test_dicom_in_the_hierarchy_and_in_the_database_is_asked(scene, tmp_path):
+    from UPFusionLib.modality import ACTIVITY, frames_differ, guess_modality, units_of
+
+    from tests.io import dicom_phantom as phantom
+
+    pet, mri = volume("a"), volume("b")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), mri)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
+    assert guess_modality(mri).modality == "MR"
+
+    def units(d, _k):
+        d.Units = "BQML"
+
+    for node, made in ((pet, phantom.slices(sop=phantom.PT, series="p", tweak=units)), (mri, phantom.slices())):
+        folder = phantom.write(tmp_path / node.GetName(), made)
+        uids = [slicer.dicomDatabase.add(file) for file in sorted(folder.iterdir())]
+        node.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
+    assert guess_modality(pet).modality == "PET"
+    assert units_of(pet) == ACTIVITY
+    assert not frames_differ(pet, mri)
+    other = phantom.write(
+        tmp_path / "other", phantom.slices(tweak=lambda d, k: setattr(d, "FrameOfReferenceUID", "1.2.3"))
+    )
+    mri.SetAttribute("DICOM.instanceUIDs", slicer.dicomDatabase.add(next(other.iterdir())))
+    assert frames_differ(pet, mri)
+
+
+def test_only_suv_is_given_to_the_command_as_suv(scene):
+    from UPFusionLib.command import options_of
+    from UPFusionLib.logic import UPFusionLogic
+
+    node = UPFusionLogic().getParameterNode()
+    node.mri, node.functional = volume("T1"), volume("fdg")
+    paths = [Path("m"), Path("f"), Path("o")]
+    assert "--quantity" not in options_of(node).arguments(*paths)
+    node.functional.SetAttribute("UPFusion.Units", "SUVbw")
+    node.window_automatic, node.window_low, node.window_high = False, 0.0, 8.0
+    call = options_of(node).arguments(*paths)
+    assert call[call.index("--quantity") + 1] == "suv"
+    assert call[call.index("--window") + 1 :][:2] == ["0.0", "8.0"]
+    assert call[call.index("--modality") + 1] == "pet"
+    assert call[call.index("--register") + 1] == "never"
+
+
+def study_item(hierarchy, name, *volumes):
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), f"patient {name}")
+    study = hierarchy.CreateStudyItem(patient, name)
+    for node in volumes:
+        hierarchy.CreateItem(study, node)
+
+
+def test_studies_of_the_scene_are_pairs_within_one_study(scene):
+    from UPFusionLib.studies import studies_in_scene
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    a, b, c = volume("T1"), volume("FDG PET"), volume("CT")
+    study_item(hierarchy, "one", a, b, c)
+    study_item(hierarchy, "two", volume("T1"), volume("T2"), volume("PET"))
+    study_item(hierarchy, "three", volume("PET"))
+    fused = volume("PET fused luminance", UPFusion_Kind="fused")
+    study_item(hierarchy, "four", fused)
+    found = {study.name: study for study in studies_in_scene()}
+    assert sorted(found) == ["one CT", "one FDG PET", "three", "two"]
+    assert (found["one FDG PET"].mri, found["one FDG PET"].functional) == (a.GetID(), b.GetID())
+    assert found["one CT"].functional == c.GetID()
+    assert "Several MRIs (T1, T2)" in found["two"].problem
+    assert found["three"].problem == "No MRI was recognised."
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Subfolders: two good studies, one damaged, one without a functional image, one empty, one of DICOM."""
+    from tests.io import dicom_phantom as phantom
+    from upfusion_med.io import save_scalar_nifti
+
+    root = tmp_path / "studies"
+    x, y, _ = np.mgrid[0:24, 0:20, 0:6]
+    head = np.hypot((x - 12) / 10, (y - 10) / 8) < 1
+    for name in ("anna", "bert", "carl"):
+        (root / name).mkdir(parents=True)
+        mri = np.where(head, 400 + 300 * np.sin(x / 2), 0).astype(np.float32)
+        save_scalar_nifti(root / name / "T1w.nii.gz", mri, np.diag([-1.0, 1.0, 3.0, 1.0]))
+        pet = np.where(head, 1 + 5.0 * (x > 14), 0).astype(np.float32)
+        save_scalar_nifti(root / name / "fdg_pet.nii.gz", pet, np.diag([-1.0, 1.0, 3.0, 1.0]))
+    (root / "bert" / "fdg_pet.nii.gz").write_bytes(b"broken")
+    (root / "dora").mkdir()
+    shutil.copy(root / "anna" / "T1w.nii.gz", root / "dora")
+    (root / "empty").mkdir()
+    made = phantom.slices(series="m")
+    phantom.write(root / "zoe" / "mr", made)
+    phantom.write(root / "zoe" / "ct", phantom.slices(sop=phantom.CT, series="c"))
+    return root
+
+
+def run_batch(studies, output, stop_after=None):
+    from UPFusionLib.batch import Batch
+    from UPFusionLib.interpreter import Interpreter
+    from UPFusionLib.logic import UPFusionLogic
+
+    from tests.slicer.standin.event_loop import LOOP
+
+    logic, ended, changes = UPFusionLogic(), [], []
+
+    def changed():
+        changes.append([row.status.name for row in batch.rows])
+        if stop_after is not None and changes[-1].count("DONE") == stop_after:
+            batch.cancel()
+
+    node = logic.getParameterNode()
+    python = Interpreter(sys.executable, is_slicers=False)
+    batch = Batch(logic, node, studies, python, output, changed, lambda: ended.append(True))
+    batch.start()
+    LOOP.run_until(lambda: bool(ended), 120)
+    assert not logic.is_running
+    return batch.rows
+
+
+@pytest.fixture
+def alpha(monkeypatch):
+    from UPFusionLib.command import FuseOptions
+
+    arguments = FuseOptions.arguments
+    monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
+
+
+def test_a_folder_is_fused_study_by_study_and_a_failure_stops_nothing(scene, alpha, folder, tmp_path):
+    from UPFusionLib.batch import Status
+    from UPFusionLib.studies import studies_in_folder
+
+    rows = {row.study.name: row for row in run_batch(studies_in_folder(folder), tmp_path / "out")}
+    status = {name: row.status for name, row in rows.items()}
+    assert status == {
+        "anna": Status.DONE, "bert": Status.FAILED, "carl": Status.DONE, "dora": Status.SKIPPED,
+        "empty": Status.SKIPPED, "zoe": Status.DONE,
+    }  # fmt: skip
+    assert "fdg_pet.nii.gz" in rows["bert"].text
+    assert rows["dora"].text == "No PET, SPECT or CT was recognised."
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["anna", "carl", "zoe"]
+    report = json.loads((tmp_path / "out" / "zoe" / "report.json").read_text())
+    assert report["modality"] == {"value": "ct", "how": "stated by the file"}
+    again = run_batch(studies_in_folder(folder)[:1], tmp_path / "out")
+    assert (again[0].status, again[0].text) == (Status.SKIPPED, "A result is there already.")
+
+
+def test_a_batch_that_is_cancelled_keeps_what_is_done(scene, alpha, folder, tmp_path):
+    from UPFusionLib.batch import Status
+    from UPFusionLib.studies import studies_in_folder
+
+    rows = run_batch([s for s in studies_in_folder(folder) if s.name in ("anna", "carl")], tmp_path / "out", 1)
+    assert [row.status for row in rows] == [Status.DONE, Status.CANCELLED]
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["anna"]
+
+
+def test_a_window_is_not_applied_to_values_in_another_unit(scene, alpha):
+    from UPFusionLib.batch import Status
+    from UPFusionLib.logic import UPFusionLogic
+    from UPFusionLib.studies import PairStudy
+
+    from tests.slicer.phantom import add_study
+
+    mri, pet = add_study()
+    node = UPFusionLogic().getParameterNode()
+    node.functional = volume("SUV", UPFusion_Units="SUVbw")
+    node.window_automatic, node.window_high = False, 8.0
+    rows = run_batch([PairStudy("one", mri.GetID(), pet.GetID())], None)
+    assert rows[0].status is Status.FAILED
+    assert rows[0].text == "The window was set for values in SUVbw; those of this volume are in an unknown unit."
+
+
+def test_a_batch_of_the_scene_brings_its_results_into_the_studies(scene, alpha):
+    from UPFusionLib.batch import Status
+    from UPFusionLib.studies import studies_in_scene
+
+    from tests.slicer.phantom import add_study
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    study_item(hierarchy, "one", *add_study())
+    rows = run_batch(studies_in_scene(), None)
+    assert [row.status for row in rows] == [Status.DONE]
+    fused = slicer.util.getNodesByClass("vtkMRMLVectorVolumeNode")
+    assert [node.GetName() for node in fused] == ["T1 + FDG PET fused"]
+    assert [study.functional for study in studies_in_scene()] == [rows[0].study.functional]

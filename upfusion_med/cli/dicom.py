@@ -1,0 +1,78 @@
+"""``upfusion dicom``: a fused volume as a DICOM series, for programs that keep it as a volume meanwhile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from upfusion_med.core.errors import InputError
+
+if TYPE_CHECKING:
+    from upfusion_med.io import SourceStudy
+
+
+def dicom(
+    fused: Annotated[Path, typer.Argument(help="Fused colour volume: fused_rgb.nrrd or fused_rgb.nii.gz.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the series; must not hold anything.")],
+    study: Annotated[
+        Optional[Path],  # noqa: UP045 (typer reads it)
+        typer.Option(help="DICOM series of the MRI, whose study and frame of reference the result joins."),
+    ] = None,
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="report.json of the fusion; says what was fused and how."),
+    ] = None,
+    deidentify: Annotated[bool, typer.Option("--deidentify", help="Remove what identifies the patient.")] = False,
+    burn_in_note: Annotated[
+        bool, typer.Option("--burn-in-note", help="Draw 'Not for diagnostic use' into the pixels.")
+    ] = False,
+) -> None:
+    """Write a fused volume as RGB Secondary Capture, one file a slice."""
+    import numpy as np
+
+    from upfusion_med.inference.result import check_output
+    from upfusion_med.io import Deidentifier, load_volume, save_colour_series
+
+    check_output(output, force=False)
+    volume = load_volume(fused)
+    if not volume.is_rgb or volume.is_picture:
+        raise InputError(f"{fused} is no colour volume; expected fused_rgb.nrrd or fused_rgb.nii.gz of a fusion.")
+    facts = _facts(report)
+    files = save_colour_series(
+        output,
+        volume.array.astype(np.uint8),
+        volume.affine,
+        study=None if study is None else _mri_study(study),
+        description=facts["description"],
+        derivation=facts["derivation"],
+        deidentifier=Deidentifier() if deidentify else None,
+        burn_in_note=burn_in_note,
+    )
+    typer.echo(f"{len(files)} files in {output}. Not for diagnostic use.")
+
+
+def _mri_study(path: Path) -> SourceStudy:
+    from upfusion_med.io import read_source_study
+
+    found = read_source_study(path)
+    if found is None:
+        raise InputError(f"{path} is no DICOM; expected the DICOM series of the MRI. Leave --study out otherwise.")
+    return found
+
+
+def _facts(report: Path | None) -> dict[str, str]:
+    """Description and derivation, in the words of ``upfusion fuse --format dicom``."""
+    if report is None:
+        return {"description": "UP-Fusion", "derivation": ""}
+    try:
+        told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        modality, model, colour = told["modality"]["value"].upper(), told["network"].get("model", ""), told["colour"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{report} is no report of a fusion; expected the report.json that stands beside it."
+        ) from error
+    derivation = f"MRI and {modality} fused by {model}; colour: {colour}"
+    return {"description": f"UP-Fusion MRI + {modality}", "derivation": derivation}
