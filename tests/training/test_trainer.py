@@ -11,9 +11,10 @@ from PIL import Image
 
 from upfusion_med.core import InputError, UsageError
 from upfusion_med.training.augmentation import PROMPT_SHARES
+from upfusion_med.training.configuration import TrainingConfig, read_config
 from upfusion_med.training.export import export_weights
 from upfusion_med.training.pairs import load_pairs, split_by_scene
-from upfusion_med.training.trainer import Trainer, TrainingConfig, read_config
+from upfusion_med.training.trainer import Trainer
 from upfusion_med.weights import read_checkpoint
 
 
