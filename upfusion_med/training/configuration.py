@@ -57,7 +57,7 @@ class TrainingConfig:
         final_share: Smallest rate as a share of ``learning_rate``.
         decay: Factor of the schedule ``decay``.
         warmup: Steps of linear warm-up.
-        clip: Largest gradient norm.
+        clip: Largest gradient norm, or null: gradients are taken as they are.
         ema: Decay of the averaged weights that are validated and shipped; 0: the last weights themselves.
         emphasis: Share of the first picture in the similarity terms, by prompt; default: that of the augmentation.
         loss: Weight of each loss component.
@@ -103,7 +103,7 @@ class TrainingConfig:
     final_share: float = 0.01
     decay: float = 0.8
     warmup: int = 200
-    clip: float = 1.0
+    clip: float | None = 1.0
     ema: float = 0.999
     emphasis: Mapping[str, float] = field(default_factory=dict)
     loss: Mapping[str, float] = field(
@@ -138,8 +138,8 @@ class TrainingConfig:
             raise UsageError("'keep_best' needs held-out pairs to score; set 'validation_pairs' above 0.")
 
     def _check_ranges(self) -> None:
-        for name in ("batch", "microbatches", "side", "save_every", "learning_rate", "clip"):
-            if not getattr(self, name) > 0:
+        for name in ("batch", "microbatches", "side", "save_every", "learning_rate", "clip", "epochs"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UsageError(f"'{name}' is {getattr(self, name)}; expected a number above 0.")
         for name in ("steps", "warmup", "twins", "workers", "validation_pairs", "scene_prefix", "weight_decay"):
             if getattr(self, name) < 0:

@@ -131,7 +131,7 @@ class Trainer:
                 (loss / len(self.mine)).backward()
             for name, value in {"loss": loss, **parts}.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / len(self.mine)
-        norm = nn.utils.clip_grad_norm_(self.learned, self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.learned, math.inf if self.config.clip is None else self.config.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))

@@ -137,7 +137,7 @@ def _worth(differences: Sequence[Difference], labels: dict[str, str]) -> list[st
     lines += [
         "",
         "Differences are the whole network minus the variant, mean of the kinds of pairs, paired over seeds. A part "
-        "*helps* or *hurts* where the 95 % interval (Student's t) leaves out 0; it *leans* where all seeds agree in sign.",
+        "*helps* or *hurts* where the 95 % interval (Student's t) leaves out 0; it *leans* where all seeds agree.",
     ]
     return lines
 
