@@ -64,13 +64,13 @@ class Cost:
 
 
 def cost_of(model: str, overrides: Mapping[str, Any]) -> Cost:
-    """Count a network with random weights."""
+    """Count a network; on PyTorch's device ``meta``, which knows shapes only and computes nothing."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    network = create(model, **overrides).eval()
-    picture = torch.rand(1, 1, SIDE, SIDE)
+    network = create(model, **overrides).eval().to("meta")
+    picture, code = torch.empty(1, 1, SIDE, SIDE, device="meta"), torch.empty(1, TEXT_WIDTH, device="meta")
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(picture, picture, torch.ones(1, TEXT_WIDTH))
+        network(picture, picture, code)
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     return Cost(counter.get_total_flops() / 2e9, trained)
 
