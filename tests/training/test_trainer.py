@@ -34,8 +34,10 @@ def test_an_interrupted_run_ends_with_the_same_weights(config, tmp_path):
 def test_two_runs_of_one_seed_are_equal_to_the_bit_and_another_seed_differs(config, tmp_path):
     states = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        trainer = Trainer(replace(config, seed=seed, output=str(tmp_path / name)))
+        trainer = Trainer(replace(config, seed=seed, deterministic=name == "b", output=str(tmp_path / name)))
+        assert torch.are_deterministic_algorithms_enabled() is (name == "b")
         trainer.train_step()
+        torch.use_deterministic_algorithms(False)
         states.append(torch.cat([p.detach().flatten() for p in trainer.learned]))
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
@@ -117,6 +119,13 @@ def test_a_scene_never_stands_on_both_sides(tmp_path, config):
     training, validation = split_by_scene(pairs, 0.5, 0)
     assert {p.scene for p in training}.isdisjoint({p.scene for p in validation})
     assert len(training) == len(validation) == 2
+
+
+def test_the_best_weights_cannot_be_chosen_without_held_out_scenes(config):
+    with pytest.raises(UsageError, match="needs held-out scenes"):
+        Trainer(replace(config, validation_share=0.0, keep_best="mean"))
+    with pytest.raises(InputError, match="All 4 pairs"):
+        Trainer(replace(config, validation_share=1.0))
 
 
 def test_pictures_without_a_partner_are_named(config):

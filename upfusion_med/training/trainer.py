@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from upfusion_med.core import InputError, Progress, SilentProgress
+from upfusion_med.core import InputError, Progress, SilentProgress, UsageError
 from upfusion_med.networks import create
 from upfusion_med.training import losses, processes, schedule
 from upfusion_med.training.backbone import load_backbone
@@ -41,6 +42,7 @@ class Trainer:
         self.length = schedule.length(config, len(self.training))
         torch.manual_seed(config.seed)
         if config.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed room
             torch.backends.cudnn.benchmark = False
             torch.use_deterministic_algorithms(True)
         self.network = start_network(config).to(self.device).train()
@@ -192,6 +194,7 @@ def read_pairs(config: TrainingConfig) -> tuple[list[PicturePair], list[PictureP
 
     Raises:
         InputError: no pair is left for training; or see `find_pairs`.
+        UsageError: the best weights are to be kept and no scene is held out.
     """
     found = find_pairs(
         Path(config.visible),
@@ -205,6 +208,10 @@ def read_pairs(config: TrainingConfig) -> tuple[list[PicturePair], list[PictureP
         raise InputError(
             f"All {len(found)} pairs are of scenes kept for validation ({config.validation_share:.0%} of the scenes); "
             "lower 'validation_share' or bring more scenes."
+        )
+    if config.keep_best and not validation:
+        raise UsageError(
+            "'keep_best' needs held-out scenes, and there are none; raise 'validation_share', or set it to null."
         )
     held = held_in_memory(validation, config.cache_gib)
     room = config.cache_gib - sum(p.visible.nbytes + p.infrared.nbytes for p in held) / 2**30

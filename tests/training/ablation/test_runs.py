@@ -97,6 +97,8 @@ def test_wrong_configurations_are_told(study, tmp_path):
         read_ablation_config(path)
     with pytest.raises(UsageError, match="sets seed"):
         replace(study, training={**study.training, "seed": 1})
+    with pytest.raises(UsageError, match="'batch' is 0"):
+        replace(study, training={**study.training, "batch": 0})
     with pytest.raises(UsageError, match="seeds"):
         replace(study, seeds=(0, 0))
     with pytest.raises(UsageError, match="every"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from upfusion_med.core import InputError, UsageError
+from upfusion_med.training.configuration import config_from
 
 #: Columns of the paper's ablation (facts A.6), and the fidelity to each source.
 METRICS = ("q_ncie", "q_p", "vif", "ssim", "q_abf", "vif_a", "vif_b")
@@ -28,6 +29,9 @@ class AblationConfig:
         variants: Names of variants; none: all.
         every: By split, every how many pairs of a kind are scored (in the order of their names).
         metrics: What is measured.
+
+    Raises:
+        UsageError: a field is wrong, here or in the training; the message names it.
     """
 
     training: Mapping[str, Any]
@@ -41,6 +45,7 @@ class AblationConfig:
     def __post_init__(self) -> None:
         if own := sorted(set(self.training) & set(_OWN)):
             raise UsageError(f"The training of an ablation sets {', '.join(own)}, which the ablation does; remove it.")
+        config_from({**self.training, "output": self.output}, "of the ablation's training")
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise UsageError(f"The seeds are {list(self.seeds)}; expected one or more different numbers.")
         if any(step < 1 for step in self.every.values()) or not self.every:
