@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from upfusion_med.core import InputError
 from upfusion_med.networks import create
-from upfusion_med.training.trainer import load_backbone
+from upfusion_med.training.backbone import load_backbone
 
 
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "convnext_atto"])

@@ -7,10 +7,11 @@ from typing import Annotated, Optional
 
 import typer
 
-from upfusion_med.cli import bench_network
+from upfusion_med.cli import bench_influence, bench_network
 
 app = typer.Typer(add_completion=False)
 app.command("network")(bench_network.network)
+app.command("influence")(bench_influence.influence)
 
 
 @app.command()

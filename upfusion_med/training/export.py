@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,24 +9,24 @@ from typing import Any
 
 import numpy as np
 
+from upfusion_med.training.configuration import PLACES
+from upfusion_med.training.run_log import read_log
 from upfusion_med.training.trainer import Trainer
 from upfusion_med.weights import PromptTable, write_checkpoint
 from upfusion_med.weights.checkpoint import sha256_of
 
 #: Configuration fields that are places on the training machine, not facts about the weights.
-_PLACES = ("visible", "infrared", "table", "output", "text_codes", "backbone_weights", "start", "device", "save_every")
+_FILES = ("visible", "infrared", "table", "text_codes", "backbone_weights", "start")
 
 
 def training_facts(trainer: Trainer) -> dict[str, Any]:
     """Recipe, data counts and last losses of a run, for the model card."""
-    config = {k: v for k, v in asdict(trainer.config).items() if k not in _PLACES}
+    config = {k: v for k, v in asdict(trainer.config).items() if k not in (*PLACES, *_FILES)}
     sets: dict[str, int] = {}
     for pair in trainer.training:
         key = pair.name.split("_")[0]
         sets[key] = sets.get(key, 0) + 1
-    log = trainer.output / "log.jsonl"
-    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
-    validations = [row for row in rows if "validation" in row]
+    validations = [row for row in read_log(trainer.output) if "validation" in row]
     return {
         "step": trainer.step,
         "recipe": config,
@@ -36,11 +35,14 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
         "validation_pairs": len(trainer.validation),
         "started_from_sha256": sha256_of(Path(trainer.config.start)) if trainer.config.start else None,
         "last_validation": validations[-1]["validation"] if validations else None,
+        "last_validation_metrics": validations[-1].get("metrics") if validations else None,
     }
 
 
 def export_weights(trainer: Trainer, path: Path, card: Mapping[str, Any] | None = None, *, half: bool = True) -> str:
-    """Write the averaged weights with the codes of the named prompts; returns the file's SHA-256.
+    """Write the run's weights with the codes of the named prompts; returns the file's SHA-256.
+
+    The weights are the averaged ones of the last step, or those of the best validation where ``keep_best`` asks for it.
 
     Args:
         trainer: A run, at its last checkpoint.
@@ -54,7 +56,7 @@ def export_weights(trainer: Trainer, path: Path, card: Mapping[str, Any] | None 
     return write_checkpoint(
         path,
         model=trainer.config.model,
-        state=trainer.averaged_state(),
+        state=trainer.best_state(),
         prompts=prompts,
         card={**training_facts(trainer), **(card or {})},
         overrides=trainer.config.overrides,

@@ -13,6 +13,7 @@ PARTS: Mapping[str, str] = {
     "SCPM channel attention": "pruning.attention",
     "SCPM semantic projection": "pruning.semantic",
     "SCPM alpha": "pruning.alpha",
+    "SCPM the rest": "pruning.",
     "GAM": "modulate_",
     "encoders": "encoder_",
     "TCPM channel attention": "perturbations.*.attention",

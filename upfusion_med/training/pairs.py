@@ -1,10 +1,12 @@
-"""Training pairs: two folders of registered pictures with equal names, held in memory as 8-bit luminance."""
+"""Training pairs: two folders of registered pictures with equal names, as 8-bit luminance in memory or on disk."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,29 @@ from upfusion_med.core import InputError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
+class PicturePair(Protocol):
+    """One registered pair, wherever its pictures are; attributes as in `TrainingPair`."""
+
+    @property
+    def name(self) -> str:
+        """See `TrainingPair`."""
+
+    @property
+    def scene(self) -> str:
+        """See `TrainingPair`."""
+
+    @property
+    def visible(self) -> NDArray[np.uint8]:
+        """See `TrainingPair`."""
+
+    @property
+    def infrared(self) -> NDArray[np.uint8]:
+        """See `TrainingPair`."""
+
+
 @dataclass(frozen=True)
 class TrainingPair:
-    """One registered pair.
+    """One registered pair in memory.
 
     Attributes:
         name: File stem, equal in both folders.
@@ -29,6 +51,36 @@ class TrainingPair:
     scene: str
     visible: NDArray[np.uint8]
     infrared: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PairOnDisk:
+    """One registered pair whose pictures are read at each use.
+
+    Attributes:
+        name: File stem, equal in both folders.
+        scene: See `TrainingPair`.
+        visible_file: Picture file.
+        infrared_file: Picture file.
+    """
+
+    name: str
+    scene: str
+    visible_file: Path
+    infrared_file: Path
+
+    @property
+    def visible(self) -> NDArray[np.uint8]:
+        """(H, W) uint8 luminance."""
+        return read_luminance(self.visible_file)
+
+    @property
+    def infrared(self) -> NDArray[np.uint8]:
+        """(H, W) uint8 luminance."""
+        return read_luminance(self.infrared_file)
+
+
+AnyPair = TypeVar("AnyPair", bound=PicturePair)
 
 
 def read_luminance(path: Path) -> NDArray[np.uint8]:
@@ -54,6 +106,40 @@ def scene_of(name: str, source_scene: str) -> str:
     return source_scene
 
 
+def match_names(visible: Path, infrared: Path) -> dict[str, tuple[Path, Path]]:
+    """File stem to the two pictures of a pair, sorted.
+
+    Raises:
+        InputError: a folder is missing, or a picture has no partner; all such names are listed.
+    """
+    folders = []
+    for folder in (visible, infrared):
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {folder}; expected a folder of pictures.")
+        folders.append({f.stem: f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES})
+    alone = sorted(set(folders[0]) ^ set(folders[1]))
+    if alone:
+        raise InputError(f"{len(alone)} pictures have no partner of the same name: {', '.join(alone[:10])}.")
+    return {name: (folders[0][name], folders[1][name]) for name in sorted(folders[0])}
+
+
+def read_scenes(table: Path | None) -> dict[str, str]:
+    """Name to scene, from a CSV with columns ``name, source_scene``.
+
+    Raises:
+        InputError: the file cannot be read or lacks a column.
+    """
+    if table is None:
+        return {}
+    try:
+        with table.open(newline="") as rows:
+            return {row["name"]: scene_of(row["name"], row["source_scene"]) for row in csv.DictReader(rows)}
+    except OSError as error:
+        raise InputError(f"The table of scenes {table} cannot be read: {error.strerror}.") from error
+    except KeyError as error:
+        raise InputError(f"The table of scenes {table} has no column {error}; expected name, source_scene.") from error
+
+
 def load_pairs(
     visible: Path, infrared: Path, table: Path | None = None, exclude: tuple[str, ...] = ()
 ) -> list[TrainingPair]:
@@ -68,32 +154,67 @@ def load_pairs(
     Raises:
         InputError: a folder is missing, a picture has no partner, or sizes differ; all such names are listed.
     """
-    folders = []
-    for folder in (visible, infrared):
-        if not folder.is_dir():
-            raise InputError(f"There is no folder {folder}; expected a folder of pictures.")
-        folders.append({f.stem: f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES})
-    alone = sorted(set(folders[0]) ^ set(folders[1]))
-    if alone:
-        raise InputError(f"{len(alone)} pictures have no partner of the same name: {', '.join(alone[:10])}.")
-    scenes = {}
-    if table is not None:
-        with table.open(newline="") as rows:
-            scenes = {row["name"]: scene_of(row["name"], row["source_scene"]) for row in csv.DictReader(rows)}
+    pairs = find_pairs(visible, infrared, table, exclude)
+    return [TrainingPair(p.name, p.scene, p.visible, p.infrared) for p in pairs]
+
+
+def find_pairs(
+    visible: Path,
+    infrared: Path,
+    table: Path | None = None,
+    exclude: tuple[str, ...] = (),
+    scene_prefix: int = 0,
+) -> list[PairOnDisk]:
+    """Every pair of two folders; only the heads of the files are read.
+
+    Args:
+        visible: Folder of visible pictures.
+        infrared: Folder of infrared pictures.
+        table: CSV with columns ``name, source_scene``; without it every pair is its own scene.
+        exclude: Prefixes of names that are left out.
+        scene_prefix: Without a table: how many first characters of a name tell the scene; 0: all.
+
+    Raises:
+        InputError: see `load_pairs`.
+    """
+    scenes = read_scenes(table)
     pairs = []
-    for name in sorted(folders[0]):
-        if name.startswith(exclude) and exclude:
+    for name, (a, b) in match_names(visible, infrared).items():
+        if exclude and name.startswith(exclude):
             continue
-        a, b = read_luminance(folders[0][name]), read_luminance(folders[1][name])
-        if a.shape != b.shape:
-            raise InputError(f"The pair {name} has sizes {a.shape} and {b.shape}; expected equal ones.")
-        pairs.append(TrainingPair(name, scenes.get(name, name), a, b))
+        sizes = [_size(path) for path in (a, b)]
+        if sizes[0] != sizes[1]:
+            raise InputError(f"The pair {name} has sizes {sizes[0]} and {sizes[1]}; expected equal ones.")
+        pairs.append(PairOnDisk(name, scenes.get(name, name[:scene_prefix] if scene_prefix else name), a, b))
     if not pairs:
         raise InputError(f"There is no pair of pictures in {visible} and {infrared}.")
     return pairs
 
 
-def split_by_scene(pairs: list[TrainingPair], share: float, seed: int) -> tuple[list[TrainingPair], list[TrainingPair]]:
+def _size(path: Path) -> tuple[int, int]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read as a picture ({error}); remove it or repair it.") from error
+
+
+def held_in_memory(pairs: Sequence[PairOnDisk], gib: float) -> list[PicturePair]:
+    """The same pairs, the first of them read into memory until it holds ``gib``; the others stay on disk."""
+    room, held = gib * 2**30, list[PicturePair]()
+    for pair in pairs:
+        if room <= 0:
+            held.append(pair)
+            continue
+        a, b = pair.visible, pair.infrared
+        room -= a.nbytes + b.nbytes
+        held.append(TrainingPair(pair.name, pair.scene, a, b))
+    return held
+
+
+def split_by_scene(pairs: Sequence[AnyPair], share: float, seed: int) -> tuple[list[AnyPair], list[AnyPair]]:
     """Training and validation pairs; whole scenes go to one side, about ``share`` of the scenes to validation."""
     scenes = sorted({pair.scene for pair in pairs})
     order = np.random.default_rng(seed).permutation(len(scenes))

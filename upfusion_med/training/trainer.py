@@ -2,238 +2,145 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
-import re
+import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from upfusion_med.core import InputError, Progress, SilentProgress, UsageError
 from upfusion_med.networks import create
-from upfusion_med.training import losses
-from upfusion_med.training.augmentation import PROMPT_EMPHASIS, draw_batch
-from upfusion_med.training.pairs import TrainingPair, load_pairs, split_by_scene
+from upfusion_med.training import losses, processes, schedule
+from upfusion_med.training.backbone import load_backbone
+from upfusion_med.training.batches import Batch, Batches, training_key, validation_key
+from upfusion_med.training.configuration import TrainingConfig
+from upfusion_med.training.objective import loss_parts
+from upfusion_med.training.pairs import PicturePair, find_pairs, held_in_memory, split_by_scene
+from upfusion_med.training.run_state import read_state, write_state
+from upfusion_med.training.text_codes import read_text_codes
 from upfusion_med.weights import read_checkpoint
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Everything a run depends on.
-
-    Attributes:
-        visible: Folder of visible pictures.
-        infrared: Folder of infrared pictures.
-        table: CSV with ``name, source_scene``, or None.
-        output: Folder for checkpoints and the log; an existing run there is resumed.
-        model: Network name.
-        overrides: Fields of the network's configuration to replace (ablation).
-        backbone_weights: safetensors file of the semantic backbone in timm names, or None for random weights.
-        start: Weights file (safetensors) to start from, or None for random weights.
-        text_codes: npz with ``names`` and one array of codes.
-        text_encoder: Which array of ``text_codes`` is used; recorded in the weights.
-        exclude: Prefixes of pair names left out.
-        steps: Length of the run.
-        batch: Crops a step.
-        twins: How many of the crops are slightly changed copies of others, for the loss ``instability``.
-        side: Side of a crop in pixels.
-        learning_rate: At the start; falls on a cosine to a hundredth.
-        warmup: Steps of linear warm-up.
-        clip: Largest gradient norm.
-        ema: Decay of the averaged weights that are validated and shipped.
-        emphasis: Share of the first picture in the similarity terms, by prompt.
-        loss: Weight of each component of ``losses.components``.
-        seed: Seed of everything.
-        bf16: Mixed precision.
-        validation_share: Share of scenes kept for validation.
-        save_every: Steps between checkpoints and validations.
-        device: torch device.
-    """
-
-    visible: str
-    infrared: str
-    output: str
-    text_codes: str
-    table: str | None = None
-    model: str = "upfusion-tiny"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    backbone_weights: str | None = None
-    start: str | None = None
-    text_encoder: str = "minilm_512"
-    exclude: tuple[str, ...] = ()
-    steps: int = 6000
-    batch: int = 8
-    twins: int = 0
-    side: int = 128
-    learning_rate: float = 1e-3
-    warmup: int = 200
-    clip: float = 1.0
-    ema: float = 0.999
-    emphasis: Mapping[str, float] = field(default_factory=lambda: dict(PROMPT_EMPHASIS))
-    loss: Mapping[str, float] = field(
-        default_factory=lambda: {"intensity": 0.5, "gradient": 2.0, "ssim": 1.0, "vif": 0.7, "balance": 0.2}
-    )
-    seed: int = 0
-    bf16: bool = True
-    validation_share: float = 0.06
-    save_every: int = 500
-    device: str = "cpu"
-
-
-def read_config(path: Path) -> TrainingConfig:
-    """Read a JSON configuration; unknown fields are an error that names them."""
-    try:
-        raw = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"The configuration {path} is not JSON: {error}.") from error
-    unknown = sorted(set(raw) - set(TrainingConfig.__dataclass_fields__))
-    if unknown:
-        raise UsageError(f"The configuration {path.name} has unknown fields: {', '.join(unknown)}.")
-    if "exclude" in raw:
-        raw["exclude"] = tuple(raw["exclude"])
-    return TrainingConfig(**raw)
-
-
-def read_text_codes(path: Path, encoder: str) -> dict[str, Tensor]:
-    """Named prompts and their codes, each (512,) float32."""
-    with np.load(path, allow_pickle=False) as table:
-        return {
-            str(n): torch.from_numpy(c.astype(np.float32)) for n, c in zip(table["names"], table[encoder], strict=True)
-        }
-
-
-def load_backbone(network: nn.Module, path: Path) -> None:
-    """Put pretrained weights into the network's semantic backbone; classifier layers of the file are not needed."""
-    from safetensors.torch import load_file
-
-    features: nn.Module = network.get_submodule("pruning.backbone.features")
-    wanted = features.state_dict()
-    # timm flattens the first level of some families when it cuts off the classifier: stages.0 becomes stages_0.
-    tensors = {k: v.float() for k, v in load_file(path).items()}
-    have = {re.sub(r"^(\w+)\.(\d+)\.", r"\1_\2.", k): v for k, v in tensors.items()} | tensors
-    missing = sorted(set(wanted) - set(have) - {k for k in wanted if k.endswith("num_batches_tracked")})
-    if missing:
-        raise InputError(f"{path.name} lacks {len(missing)} tensors of the backbone: {', '.join(missing[:10])}.")
-    features.load_state_dict({k: have.get(k, v) for k, v in wanted.items()})
 
 
 class Trainer:
-    """Runs a configuration from its last checkpoint to its end."""
+    """Runs a configuration from its last checkpoint to its end.
+
+    Under torchrun, several processes share the batches of a step.
+    """
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
         self.output = Path(config.output)
-        self.device = torch.device(config.device)
+        self.processes = processes.join(config.device)
+        self.device = self.processes.device
+        self.mine = self.processes.share(config.microbatches)
         self.codes = read_text_codes(Path(config.text_codes), config.text_encoder)
-        pairs = load_pairs(
-            Path(config.visible), Path(config.infrared), Path(config.table) if config.table else None, config.exclude
-        )
-        self.training, self.validation = split_by_scene(pairs, config.validation_share, config.seed)
+        self.training, self.validation = read_pairs(config)
+        self.length = schedule.length(config, len(self.training))
         torch.manual_seed(config.seed)
-        self.network = create(config.model, **config.overrides)
-        if config.backbone_weights and getattr(self.network.pruning, "backbone", None) is not None:  # type: ignore[union-attr]
-            load_backbone(self.network, Path(config.backbone_weights))
-        if config.start:
-            self.network.load_state_dict(read_checkpoint(Path(config.start)).state)
-        self.network.to(self.device).train()
+        if config.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed room
+            torch.backends.cudnn.benchmark = False
+            torch.use_deterministic_algorithms(True)
+        self.network = start_network(config).to(self.device).train()
         self.learned = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.learned, lr=config.learning_rate, weight_decay=1e-4)
+        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+        self.optimizer = kind(self.learned, lr=config.learning_rate, weight_decay=config.weight_decay)
         self.average = [p.detach().clone() for p in self.learned]
         self.step = 0
+        self.best_score = -math.inf
         self.resume()
+        self.parallel = self.processes.wrap(self.network)
 
     @property
     def checkpoint(self) -> Path:
         """Where the state of the run lies."""
         return self.output / "checkpoint.pt"
 
+    @property
+    def best(self) -> Path:
+        """Where the best weights lie, if the configuration keeps them."""
+        return self.output / "best.pt"
+
     def resume(self) -> None:
         """Continue an earlier run of the same configuration, if there is one."""
-        if not self.checkpoint.is_file():
+        state = read_state(self.checkpoint, self.config, self.device)
+        if state is None:
             return
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        kept = {k: v for k, v in state["config"].items() if k not in ("output", "device", "save_every")}
-        now = json.loads(json.dumps(asdict(self.config)))
-        changed = sorted(k for k, v in kept.items() if now.get(k) != v)
-        if changed:
-            raise UsageError(
-                f"{self.checkpoint} belongs to another configuration (differs in {', '.join(changed)}); "
-                "choose another output folder or restore the configuration."
-            )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         for mine, saved in zip(self.average, state["average"], strict=True):
             mine.copy_(saved)
         self.step = int(state["step"])
+        self.best_score = float(state.get("best_score", -math.inf))
 
     def save(self) -> None:
         """Write the whole state, atomically."""
-        self.output.mkdir(parents=True, exist_ok=True)
-        beside = self.checkpoint.with_suffix(".partial")
-        torch.save(
-            {
-                "config": json.loads(json.dumps(asdict(self.config))),
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "average": self.average,
-                "step": self.step,
-            },
-            beside,
-        )
-        beside.replace(self.checkpoint)
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "step": self.step,
+            "best_score": self.best_score,
+        }
+        write_state(self.checkpoint, self.config, state)
 
-    def rate(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then a cosine to a hundredth."""
-        c = self.config
-        if step < c.warmup:
-            return c.learning_rate * (step + 1) / c.warmup
-        phase = (step - c.warmup) / max(c.steps - c.warmup, 1)
-        return c.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(phase, 1.0))))
-
-    def batch(self, pairs: Sequence[TrainingPair], key: Sequence[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(self, pairs: Sequence[PicturePair], key: Sequence[int]) -> Batch:
         """The crops, text codes and emphasis of the first picture that belong to ``key``."""
-        first, second, prompts = draw_batch(
-            pairs, self.config.batch, self.config.side, np.random.default_rng(key), self.config.twins
-        )
-        codes = torch.stack([self.codes[p] for p in prompts])
-        emphasis = torch.tensor([self.config.emphasis[p] for p in prompts])
-        batch = (torch.from_numpy(first), torch.from_numpy(second), codes, emphasis)
-        return tuple(x.to(self.device) for x in batch)  # type: ignore[return-value]
+        return self.moved(Batches(self.config, pairs, self.codes)[tuple(key)])
 
-    def parts(self, first: Tensor, second: Tensor, codes: Tensor, emphasis: Tensor) -> dict[str, Tensor]:
+    def moved(self, batch: Batch) -> Batch:
+        """A batch on the device of the network."""
+        first, second, codes, emphasis = (x.to(self.device, non_blocking=True) for x in batch)
+        return first, second, codes, emphasis
+
+    def parts(
+        self, first: Tensor, second: Tensor, codes: Tensor, emphasis: Tensor, network: nn.Module | None = None
+    ) -> dict[str, Tensor]:
         """Loss components of one batch."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
-            fused = self.network(first, second, codes)
-        return losses.components(fused.float(), first, second, emphasis, self.config.twins)
+            fused = (network or self.network)(first, second, codes)
+        return loss_parts(fused.float(), first, second, emphasis, self.config.twins, self.config.loss)
 
-    def train_step(self) -> dict[str, float]:
-        """One optimiser step; returns the loss components and the gradient norm."""
-        batch = self.batch(self.training, (self.config.seed, 0, self.step))
+    def train_step(self, batches: Iterator[Batch] | None = None) -> dict[str, float]:
+        """One optimiser step.
+
+        Args:
+            batches: Gives the batches of this process in order; None: they are drawn here.
+
+        Returns:
+            Loss components of this process's batches, mean; the gradient norm; seconds spent waiting for batches.
+        """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(self.step)
-        parts = self.parts(*batch)
-        loss = losses.total(parts, self.config.loss)
+            group["lr"] = schedule.rate(self.config, self.step, len(self.training))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.learned, self.config.clip)
+        waited, sums = 0.0, dict[str, float]()
+        for number in self.mine:
+            begin = time.perf_counter()
+            batch = (
+                self.batch(self.training, training_key(self.config, self.step, number))
+                if batches is None
+                else self.moved(next(batches))
+            )
+            waited += time.perf_counter() - begin
+            with self.processes.apart(self.parallel, last=number == self.mine[-1]):
+                parts = self.parts(*batch, network=self.parallel)
+                loss = losses.total(parts, self.config.loss)
+                # Over the processes gradients are averaged; over the batches of one process they are added up here.
+                (loss / len(self.mine)).backward()
+            for name, value in {"loss": loss, **parts}.items():
+                sums[name] = sums.get(name, 0.0) + value.item() / len(self.mine)
+        norm = nn.utils.clip_grad_norm_(self.learned, math.inf if self.config.clip is None else self.config.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(self.average, list[Tensor](self.learned), 1 - decay)
         self.step += 1
-        return {"loss": loss.item(), "gradient_norm": norm.item(), **{k: v.item() for k, v in parts.items()}}
+        return {"loss": sums.pop("loss"), "gradient_norm": norm.item(), **sums, "waited": waited}
 
     def averaged_state(self) -> dict[str, Tensor]:
         """State dict with the averaged weights in place of the raw ones."""
@@ -242,41 +149,80 @@ class Trainer:
         state.update(zip(learned, (t.clone() for t in self.average), strict=True))
         return state
 
-    @torch.no_grad()
-    def validate(self, batches: int = 12) -> dict[str, float]:
-        """Mean loss components of the averaged weights on fixed crops of the held-out scenes."""
+    def best_state(self) -> dict[str, Tensor]:
+        """State dict of the best validation where the configuration keeps it, otherwise the averaged weights."""
+        if self.config.keep_best is None or not self.best.is_file():
+            return self.averaged_state()
+        state: dict[str, Tensor] = torch.load(self.best, map_location=self.device, weights_only=True)["network"]
+        return state
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The network with the averaged weights, in evaluation mode."""
         raw = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.network.load_state_dict(self.averaged_state())
         self.network.eval()
-        rows = [self.parts(*self.batch(self.validation, (self.config.seed, 1, i))) for i in range(batches)]
-        self.network.load_state_dict(raw)
-        self.network.train()
+        try:
+            yield self.network
+        finally:
+            self.network.load_state_dict(raw)
+            self.network.train()
+
+    @torch.no_grad()
+    def validate(self, batches: int = 12) -> dict[str, float]:
+        """Mean loss components of the averaged weights on fixed crops of the held-out scenes."""
+        with self.averaged():
+            rows = [self.parts(*self.batch(self.validation, validation_key(self.config, i))) for i in range(batches)]
         parts = {k: torch.stack([r[k] for r in rows]).mean() for k in rows[0]}
         return {"loss": losses.total(parts, self.config.loss).item(), **{k: v.item() for k, v in parts.items()}}
 
     def run(self, progress: Progress | None = None) -> Path:
-        """Train to the last step; returns the checkpoint. Log lines go to ``log.jsonl`` in the output folder."""
-        progress = progress or SilentProgress()
-        self.output.mkdir(parents=True, exist_ok=True)
-        progress.stage("training", self.config.steps)
-        progress.advance(self.step)
-        begin, rows = time.perf_counter(), []
-        while self.step < self.config.steps:
-            rows.append(self.train_step())
-            progress.advance()
-            if self.step % 50 == 0:
-                mean = {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}
-                self.note({"step": self.step, "seconds_per_step": (time.perf_counter() - begin) / len(rows), **mean})
-                begin, rows = time.perf_counter(), []
-            if self.step % self.config.save_every == 0 or self.step == self.config.steps:
-                self.save()
-                self.note(
-                    {"step": self.step, "validation": self.validate()} if self.validation else {"step": self.step}
-                )
-                begin, rows = time.perf_counter(), []
+        """Train to the last step, or until a signal asks to stop; returns the checkpoint."""
+        from upfusion_med.training.run_loop import run
+
+        run(self, progress or SilentProgress())
         return self.checkpoint
 
-    def note(self, row: dict[str, Any]) -> None:
-        """Append one line to the run's log."""
-        with (self.output / "log.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+    @property
+    def rate_now(self) -> float:
+        """Learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+
+def read_pairs(config: TrainingConfig) -> tuple[list[PicturePair], list[PicturePair]]:
+    """Training and validation pairs of a configuration, of different scenes.
+
+    Raises:
+        InputError: no pair is left for training; or see `find_pairs`.
+        UsageError: the best weights are to be kept and no scene is held out.
+    """
+    found = find_pairs(
+        Path(config.visible),
+        Path(config.infrared),
+        Path(config.table) if config.table else None,
+        config.exclude,
+        config.scene_prefix,
+    )
+    training, validation = split_by_scene(found, config.validation_share, config.seed)
+    if not training:
+        raise InputError(
+            f"All {len(found)} pairs are of scenes kept for validation ({config.validation_share:.0%} of the scenes); "
+            "lower 'validation_share' or bring more scenes."
+        )
+    if config.keep_best and not validation:
+        raise UsageError(
+            "'keep_best' needs held-out scenes, and there are none; raise 'validation_share', or set it to null."
+        )
+    held = held_in_memory(validation, config.cache_gib)
+    room = config.cache_gib - sum(p.visible.nbytes + p.infrared.nbytes for p in held) / 2**30
+    return held_in_memory(training, room), held
+
+
+def start_network(config: TrainingConfig) -> nn.Module:
+    """The network at step 0: random weights, the backbone's pretrained ones, or those of a weights file."""
+    network = create(config.model, **config.overrides)
+    if config.backbone_weights:
+        load_backbone(network, Path(config.backbone_weights))
+    if config.start:
+        network.load_state_dict(read_checkpoint(Path(config.start)).state)
+    return network

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from upfusion_med.core import Modality, UsageError
+from upfusion_med.evaluation.influence import SEMANTICS, DescriptorScope, every_nth, measure_influence
+from upfusion_med.evaluation.pairs import Pair
+from upfusion_med.networks import create
+from upfusion_med.weights import PromptTable, read_checkpoint, write_checkpoint
+
+
+@pytest.fixture
+def pairs(folders) -> list[Pair]:
+    a, b = folders("1", "2", "3")
+    return [Pair("CT-MRI", n, n, a / f"{n}.png", b / f"{n}.png", Modality.CT) for n in ("1", "2", "3")]
+
+
+def checkpoint_of(network, folder, codes):
+    prompts = PromptTable("none", dict.fromkeys(codes, "words"), codes)
+    write_checkpoint(
+        folder / "w.safetensors", model="upfusion-tiny", state=network.state_dict(), prompts=prompts, card={},
+        overrides={"semantics": network.config.semantics}, half=False,
+    )  # fmt: skip
+    return read_checkpoint(folder / "w.safetensors")
+
+
+@pytest.fixture
+def codes():
+    rng = np.random.default_rng(0)
+    return {n: rng.normal(size=512).astype(np.float32) for n in ("universal", "mri_ct", "mri_pet")}
+
+
+def test_every_other_prompt_and_descriptor_is_tried_and_moves_the_output(pairs, tmp_path, codes):
+    torch.manual_seed(0)
+    rows = measure_influence(checkpoint_of(create("upfusion-tiny"), tmp_path, codes), pairs)
+    assert {r.change for r in rows} == {"mri_ct → universal", "mri_ct → mri_pet", SEMANTICS}
+    assert all(r.pairs == 3 and 0 < r.mean < r.largest for r in rows)
+
+
+def test_a_network_that_does_not_hear_is_not_moved(pairs, tmp_path, codes):
+    network = create("upfusion-tiny")
+    with torch.no_grad():
+        for perturbation in network.perturbations:
+            perturbation.text[2].weight.zero_()
+        network.pruning.semantic.weight.zero_()
+    rows = measure_influence(checkpoint_of(network, tmp_path, codes), pairs)
+    assert [r.mean for r in rows] == [0.0, 0.0, 0.0]
+
+
+def test_the_change_is_counted_in_grey_levels(pairs, tmp_path, codes):
+    class Brighter(torch.nn.Module):
+        def forward(self, first, second, code, scope):
+            return torch.full_like(first, 0.2 if float(code[0, 0]) == float(codes["mri_ct"][0]) else 0.3)
+
+    checkpoint = checkpoint_of(create("upfusion-tiny", semantics=False), tmp_path, codes)
+    fake = type("Fake", (), {"network": lambda self: Brighter(), "prompts": checkpoint.prompts})()
+    rows = measure_influence(fake, pairs)
+    assert {r.change for r in rows} == {"mri_ct → universal", "mri_ct → mri_pet"}
+    assert all(r.mean == pytest.approx(25.5, abs=1e-4) and r.largest == pytest.approx(25.5, abs=1e-4) for r in rows)
+
+
+def test_only_the_descriptor_is_replaced():
+    scope = DescriptorScope(torch.ones(1, 3))
+    assert scope.reduce_lazily("scpm.descriptor", 1, lambda: torch.zeros(1, 3)).sum() == 3
+    assert scope.seen.sum() == 0
+    assert scope.reduce_lazily("tcpm1.cosines", 1, lambda: torch.zeros(1, 3)).sum() == 0
+
+
+def test_every_second_pair_of_each_kind_is_taken(pairs):
+    both = [*pairs, *(replace(p, group="PET-MRI") for p in pairs)]
+    assert [p.id for p in every_nth(both, 2)] == ["CT-MRI/1", "CT-MRI/3", "PET-MRI/1", "PET-MRI/3"]
+    with pytest.raises(UsageError):
+        every_nth(both, 0)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from upfusion_med.cli.main import app
+from upfusion_med.core import UsageError
+from upfusion_med.evaluation.methods import ModelMethod
+from upfusion_med.evaluation.picture_levels import read_levels
+from upfusion_med.metrics import compute
+from upfusion_med.training import trainer
+from upfusion_med.training.ablation.runs import run_ablation
+from upfusion_med.training.ablation.study import AblationConfig, read_ablation_config
+from upfusion_med.training.ablation.tables import write_tables
+
+
+@pytest.fixture
+def study(config, tmp_path: Path) -> AblationConfig:
+    """Two variants, two seeds, one step; two dev and five test pairs of CT, of which every second is scored."""
+    rng = np.random.default_rng(0)
+    rows = ["modality,name,case,split,patient"]
+    for k in range(7):
+        name = f"{k + 1}001.png"
+        for kind in ("CT", "MRI"):
+            (tmp_path / "atlas" / "CT-MRI" / kind).mkdir(parents=True, exist_ok=True)
+            coarse = Image.fromarray(rng.integers(0, 255, (9, 9), dtype=np.uint8))
+            coarse.resize((64, 64)).save(tmp_path / "atlas" / "CT-MRI" / kind / name)
+        rows.append(f"CT-MRI,{name},{k},{'dev' if k < 2 else 'test'},case{k}")
+    (tmp_path / "atlas" / "splits.csv").write_text("\n".join(rows) + "\n")
+    training = {k: v for k, v in asdict(config).items() if k not in ("output", "seed")}
+    return AblationConfig(
+        training={**training, "steps": 1, "save_every": 1, "validation_share": 0.0, "exclude": []},
+        harvard=str(tmp_path / "atlas"), output=str(tmp_path / "ablation"), seeds=(0, 1), variants=("full", "no-gam"),
+        every={"dev": 1, "test": 2}, metrics=("ssim", "vif"),
+    )  # fmt: skip
+
+
+def test_an_ablation_trains_scores_and_is_not_done_twice(study, monkeypatch):
+    runs = run_ablation(study)
+    assert [(r.variant, r.seed) for r in runs] == [("full", 0), ("full", 1), ("no-gam", 0), ("no-gam", 1)]
+    assert all(r.steps == 1 for r in runs)
+    assert list(runs[0].scores["test"]) == ["CT-MRI/3001", "CT-MRI/5001", "CT-MRI/7001"]
+    assert list(runs[0].scores["dev"]) == ["CT-MRI/1001", "CT-MRI/2001"]
+
+    folder = Path(study.output) / "runs" / "no-gam-seed1"
+    method = ModelMethod("m", str(folder / "weights.safetensors"))
+    assert not method._checkpoint.network().config.gam
+    assert method._checkpoint.network().config.semantics is False
+    a, b = (read_levels(Path(study.harvard) / "CT-MRI" / kind / "3001.png") for kind in ("CT", "MRI"))
+    pair = next(p for p in _pairs(study) if p.name == "3001")
+    assert runs[3].scores["test"]["CT-MRI/3001"] == pytest.approx(
+        compute(method.fuse(pair, a, b), a, b, ["ssim", "vif"])
+    )
+
+    monkeypatch.setattr(trainer, "Trainer", None)
+    again = run_ablation(study)
+    assert [r.scores for r in again] == [r.scores for r in runs]
+    with pytest.raises(TypeError):  # other facts: the kept runs do not count
+        run_ablation(replace(study, metrics=("ssim",)))
+
+    files = {p.name: p.read_text() for p in write_tables(runs, Path(study.output))}
+    assert set(files) == {"ablation.csv", "differences.csv", "ablation.md", "ablation.tex"}
+    mean = np.mean([np.mean([s["ssim"] for s in r.scores["test"].values()]) for r in runs[:2]])
+    row = next(x for x in files["ablation.csv"].splitlines() if x.startswith("test,CT-MRI,full,ssim"))
+    assert float(row.split(",")[4]) == pytest.approx(mean, rel=1e-6)
+
+
+def _pairs(study):
+    from upfusion_med.evaluation.datasets import get_data_set
+    from upfusion_med.evaluation.pair_search import find_pairs
+
+    return find_pairs(get_data_set("harvard"), Path(study.harvard), "test").pairs
+
+
+def test_the_plan_shows_cost_without_training(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "Trainer", None)
+    (tmp_path / "ablation.json").write_text(json.dumps(asdict(study)))
+    done = CliRunner().invoke(app, ["ablate", str(tmp_path / "ablation.json"), "--plan"])
+    assert done.exit_code == 0, done.output
+    assert "w/o GAM" in done.output
+    assert "0/2" in done.output
+
+
+def test_wrong_configurations_are_told(study, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"training": {}, "harvard": "h", "seds": [1]}))
+    with pytest.raises(UsageError, match="seds"):
+        read_ablation_config(path)
+    path.write_text(json.dumps({"training": {}}))
+    with pytest.raises(UsageError, match="harvard, output"):
+        read_ablation_config(path)
+    with pytest.raises(UsageError, match="sets seed"):
+        replace(study, training={**study.training, "seed": 1})
+    with pytest.raises(UsageError, match="'batch' is 0"):
+        replace(study, training={**study.training, "batch": 0})
+    with pytest.raises(UsageError, match="seeds"):
+        replace(study, seeds=(0, 0))
+    with pytest.raises(UsageError, match="every"):
+        replace(study, every={"test": 0})

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from upfusion_med.core import InputError, MissingPackageError
+from upfusion_med.metrics import compute
+from upfusion_med.training import run_loop
+from upfusion_med.training.export import export_weights
+from upfusion_med.training.run_log import RunLog, read_log
+from upfusion_med.training.trainer import Trainer
+from upfusion_med.training.validation import fuse_middle, spread
+from upfusion_med.weights import read_checkpoint
+
+
+def test_a_validation_scores_held_out_pairs_by_the_metrics_of_the_package(config):
+    trainer = Trainer(config)
+    trainer.run()
+    row = read_log(trainer.output)[-1]
+    pair = trainer.validation[0]
+    assert pair.scene not in {p.scene for p in trainer.training}
+    with trainer.averaged() as network:
+        first, second, fused = (
+            255 * x[0, 0].numpy() for x in fuse_middle(network, pair, trainer.codes, trainer.device)
+        )
+    scores = compute(fused, first, second, ["q_p", "vif", "q_abf", "ssim"])
+    for key, value in scores.items():
+        assert row["metrics"][key] == pytest.approx(value, abs=1e-3), key
+    assert row["metrics"]["mean"] == pytest.approx(np.mean(list(scores.values())), abs=1e-3)
+
+
+def test_the_log_says_which_share_of_a_step_was_spent_waiting_for_data(config):
+    trainer = Trainer(config)
+    trainer.run()
+    rows = [row for row in read_log(trainer.output) if "data_share" in row]
+    assert rows
+    assert all(0 < row["data_share"] < 0.5 for row in rows)
+
+
+def test_pictures_of_held_out_pairs_are_drawn_early_and_at_validations(config, monkeypatch):
+    monkeypatch.setattr(run_loop, "EARLY_PICTURES", (1,))
+    trainer = Trainer(config)
+    trainer.run()
+    pictures = sorted((trainer.output / "pictures").iterdir())
+    assert [p.stem for p in pictures] == ["step-000001", "step-000002", "step-000004"]
+    sheet = np.asarray(Image.open(pictures[-1]))
+    columns = 1 + config.batch  # one held-out pair, and the crops of a batch
+    assert sheet.shape == (3 * 196 - 4, columns * 196 - 4)
+    first, second, fused = (sheet[y : y + 160, :192].astype(int) for y in (0, 196, 392))
+    # At this point of a run the fusion lies between its sources, but for the small detail term.
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    assert ((fused >= low - 30) & (fused <= high + 30)).mean() > 0.9
+
+
+def test_the_best_weights_are_those_of_the_best_validation(config, tmp_path, monkeypatch):
+    scores = iter([0.3, 0.5, 0.4])
+    monkeypatch.setattr(
+        run_loop, "validation_metrics", lambda *_: dict.fromkeys(("q_p", "vif", "q_abf", "ssim", "mean"), next(scores))
+    )
+    trainer = Trainer(replace(config, steps=6, keep_best="mean"))
+    trainer.run()
+    best = torch.load(trainer.best, weights_only=True)
+    assert best["step"] == 4
+    export_weights(trainer, tmp_path / "w.safetensors", half=False)
+    state = read_checkpoint(tmp_path / "w.safetensors").state
+    assert all(torch.equal(state[k], v) for k, v in best["network"].items())
+    assert Trainer(replace(config, steps=6, keep_best="mean")).best_score == 0.5
+
+
+def test_a_signal_ends_a_run_after_its_step_and_the_next_call_goes_on(config, tmp_path):
+    whole = Trainer(replace(config, output=str(tmp_path / "whole")))
+    whole.run()
+    before = signal.getsignal(signal.SIGTERM)
+    trainer = Trainer(config)
+    step = trainer.train_step
+
+    def step_with_signal(batches):
+        if trainer.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(batches)
+
+    trainer.train_step = step_with_signal
+    trainer.run()
+    assert trainer.step == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+    again = Trainer(config)
+    assert again.step == 3
+    again.run()
+    assert all(torch.equal(a, b) for a, b in zip(whole.average, again.average, strict=True))
+
+
+def test_lines_of_steps_that_are_done_again_are_taken_out_of_the_log(tmp_path):
+    log = RunLog(tmp_path, 0)
+    for step in (50, 100, 150):
+        log.note({"step": step, "loss": 1.0})
+    with log.path.open("a") as file:
+        file.write('{"step": 151, "lo')
+    RunLog(tmp_path, 100).note({"step": 150, "loss": 2.0})
+    assert [(r["step"], r["loss"]) for r in read_log(tmp_path)] == [(50, 1.0), (100, 1.0), (150, 2.0)]
+
+
+def test_tensorboard_shows_losses_metrics_and_pictures(config):
+    pytest.importorskip("tensorboard", reason="needs the extra 'train'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trainer = Trainer(replace(config, tensorboard=True))
+    trainer.run()
+    events = EventAccumulator(str(trainer.output / "tensorboard"))
+    events.Reload()
+    assert {"training/loss", "validation/ssim", "metrics/q_p"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["held-out"]
+    logged = {r["step"]: r["metrics"]["q_p"] for r in read_log(trainer.output) if "metrics" in r}
+    shown = {e.step: e.value for e in events.Scalars("metrics/q_p")}
+    assert shown == pytest.approx(logged, rel=1e-6)
+
+
+def test_without_tensorboard_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingPackageError, match=r"upfusion-med\[train\]"):
+        RunLog(tmp_path, 0, tensorboard=True)
+
+
+def test_a_damaged_checkpoint_is_told(config):
+    trainer = Trainer(config)
+    trainer.output.mkdir()
+    for content in (b"", b"PK damaged"):
+        trainer.checkpoint.write_bytes(content)
+        with pytest.raises(InputError, match="damaged"):
+            Trainer(config)
+
+
+def test_pairs_to_validate_on_are_spread_evenly():
+    assert spread(list(range(10)), 4) == [0, 2, 5, 7]
+    assert spread(list(range(2)), 4) == [0, 1]

@@ -1,0 +1,40 @@
+"""``upfusion bench influence``: what the prompt and the semantic backbone do to the output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def influence(
+    root: Annotated[Path, typer.Option(help="Root folder of the data set.")],
+    data: Annotated[str, typer.Option(help="Name of the data set.")] = "harvard",
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Split of the data set. Default: its test pairs."),
+    ] = None,
+    every: Annotated[int, typer.Option(help="Take every n-th pair of each kind.")] = 10,
+    model: Annotated[str, typer.Option(help="Shipped name, or path of a weights file.")] = "upfusion",
+) -> None:
+    """Measure how far another prompt, or the semantic descriptor of another pair, moves the fused picture.
+
+    Shown are grey levels of 255: the mean absolute change over all pixels and pairs, and the largest of any pixel.
+
+    Example: upfusion bench influence --root harvard
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from upfusion_med.evaluation.datasets import get_data_set
+    from upfusion_med.evaluation.influence import every_nth, measure_influence
+    from upfusion_med.evaluation.pair_search import find_pairs
+    from upfusion_med.weights import load_checkpoint
+
+    found = find_pairs(get_data_set(data), root, split)
+    rows = measure_influence(load_checkpoint(model), every_nth(found.pairs, every))
+    table = Table("pairs", "n", "what is changed", "mean change, levels", "largest", title=f"{model}, {found.split}")
+    for row in rows:
+        table.add_row(row.kind, str(row.pairs), row.change, f"{row.mean:.3f}", f"{row.largest:.1f}")
+    Console(width=110).print(table)

@@ -1,0 +1,76 @@
+"""What an ablation is to do: a training configuration that all variants share, seeds, and what is scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from upfusion_med.core import InputError, UsageError
+from upfusion_med.training.configuration import config_from
+
+#: Columns of the paper's ablation (facts A.6), and the fidelity to each source.
+METRICS = ("q_ncie", "q_p", "vif", "ssim", "q_abf", "vif_a", "vif_b")
+#: Fields of a training configuration that the ablation sets itself.
+_OWN = ("output", "seed")
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """Everything an ablation depends on.
+
+    Attributes:
+        training: Fields of the training configuration that all runs share; infrared-visible pairs only.
+        harvard: Root folder of the Harvard pairs; only scored, never trained on.
+        output: Folder of the runs and tables; finished runs there are kept.
+        seeds: One run of every variant per seed.
+        variants: Names of variants; none: all.
+        every: By split, every how many pairs of a kind are scored (in the order of their names).
+        metrics: What is measured.
+
+    Raises:
+        UsageError: a field is wrong, here or in the training; the message names it.
+    """
+
+    training: Mapping[str, Any]
+    harvard: str
+    output: str
+    seeds: tuple[int, ...] = (0, 1, 2)
+    variants: tuple[str, ...] = ()
+    every: Mapping[str, int] = field(default_factory=lambda: {"dev": 1, "test": 1})
+    metrics: tuple[str, ...] = METRICS
+
+    def __post_init__(self) -> None:
+        if own := sorted(set(self.training) & set(_OWN)):
+            raise UsageError(f"The training of an ablation sets {', '.join(own)}, which the ablation does; remove it.")
+        config_from({**self.training, "output": self.output}, "of the ablation's training")
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise UsageError(f"The seeds are {list(self.seeds)}; expected one or more different numbers.")
+        if any(step < 1 for step in self.every.values()) or not self.every:
+            raise UsageError(f"'every' is {dict(self.every)}; expected splits with numbers of 1 or more.")
+
+
+def read_ablation_config(path: Path) -> AblationConfig:
+    """Read a JSON configuration.
+
+    Raises:
+        InputError: the file cannot be read or is not JSON.
+        UsageError: unknown or missing fields, named.
+    """
+    try:
+        raw = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"The configuration {path} is not JSON: {error}.") from error
+    known = {f.name for f in fields(AblationConfig)}
+    if unknown := sorted(set(raw) - known):
+        raise UsageError(f"The configuration {path.name} has unknown fields: {', '.join(unknown)}.")
+    if missing := sorted({"training", "harvard", "output"} - set(raw)):
+        raise UsageError(f"The configuration {path.name} lacks the fields {', '.join(missing)}.")
+    for name in ("seeds", "variants", "metrics"):
+        if name in raw:
+            raw[name] = tuple(raw[name])
+    return AblationConfig(**raw)

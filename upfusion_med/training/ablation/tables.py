@@ -1,0 +1,173 @@
+"""The files of an ablation: CSV of every value, Markdown and LaTeX of the table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from upfusion_med.training.ablation.runs import AblationRun
+from upfusion_med.training.ablation.summary import (
+    ALL_KINDS,
+    JUDGES,
+    Difference,
+    Row,
+    differences_of,
+    earns_its_place,
+    rows_of,
+)
+from upfusion_med.training.ablation.variants import FULL, VARIANTS
+
+#: Metric keys to headings; keys that are not here are shown as they are.
+LABELS = {"q_ncie": "Q_NCIE", "q_p": "Q_P", "vif": "VIF", "ssim": "SSIM", "q_abf": "Q_ABF", "vif_a": "VIF A", "vif_b": "VIF B"}  # fmt: skip  # noqa: E501
+_PARTS = {v.name: v.part for v in VARIANTS}
+
+
+def write_tables(runs: Sequence[AblationRun], output: Path) -> list[Path]:
+    """Write ablation.csv, differences.csv, ablation.md and ablation.tex; each appears whole or not at all."""
+    rows = rows_of(runs)
+    differences = differences_of(rows)
+    texts = {
+        "ablation.csv": values_csv(runs, rows),
+        "differences.csv": differences_csv(differences),
+        "ablation.md": markdown(runs, rows, differences),
+        "ablation.tex": latex(rows),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        beside = output / f".{name}.part"
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(output / name)
+    return [output / name for name in texts]
+
+
+def values_csv(runs: Sequence[AblationRun], rows: Sequence[Row]) -> str:
+    """One line a variant, split, kind and metric, with the value of every seed."""
+    seeds = list(dict.fromkeys(run.seed for run in runs))
+    header = ["split", "kind", "variant", "metric", "mean", "sd", *(f"seed{seed}" for seed in seeds)]
+    lines = ([r.split, r.kind, r.variant, r.metric, r.mean, r.sd, *r.values] for r in rows)
+    return _csv(header, lines)
+
+
+def differences_csv(differences: Sequence[Difference]) -> str:
+    """One line a variant, split and metric: the whole network minus the variant."""
+    header = ["split", "variant", "metric", "mean_difference", "low95", "high95", "verdict", "differences"]
+    lines = (
+        [d.split, d.variant, d.metric, d.mean, d.low, d.high, d.verdict.value, " ".join(f"{v:.6g}" for v in d.values)]
+        for d in differences
+    )
+    return _csv(header, lines)
+
+
+def _csv(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    for line in lines:
+        writer.writerow([f"{x:.8g}" if isinstance(x, float) else x for x in line])
+    return stream.getvalue()
+
+
+def _shown(row: Row) -> str:
+    digits = 4 if row.metric == "q_ncie" else 3
+    spread = "" if math.isnan(row.sd) else f" ± {row.sd:.{digits}f}"
+    return f"{row.mean:.{digits}f}{spread}"
+
+
+def _best(rows: Sequence[Row]) -> float:
+    return max(round(r.mean, 4 if r.metric == "q_ncie" else 3) for r in rows)
+
+
+def _blocks(rows: Sequence[Row]) -> list[tuple[str, str, list[str], dict[tuple[str, str], Row]]]:
+    """Split, kind, variants and cells of every table; the mean of kinds comes first."""
+    found = []
+    for split in dict.fromkeys(r.split for r in rows):
+        kinds = list(dict.fromkeys(r.kind for r in rows if r.split == split))
+        for kind in [ALL_KINDS, *(k for k in kinds if k != ALL_KINDS)]:
+            own = {(r.variant, r.metric): r for r in rows if r.split == split and r.kind == kind}
+            found.append((split, kind, list(dict.fromkeys(v for v, _ in own)), own))
+    return found
+
+
+def markdown(runs: Sequence[AblationRun], rows: Sequence[Row], differences: Sequence[Difference]) -> str:
+    """Budget, cost, one table a split and kind, and what each part is worth."""
+    metrics = list(runs[0].facts["metrics"])
+    seeds = list(dict.fromkeys(run.seed for run in runs))
+    training = runs[0].facts["training"]
+    counts = ", ".join(f"{len(pairs)} {split}" for split, pairs in runs[0].scores.items())
+    minutes = sum(run.cpu_seconds for run in runs) / 60
+    lines = [
+        f"Budget: {runs[0].steps} steps a run, batch {training.get('batch', 8)}, crops of {training.get('side', 128)}, "
+        f"{len(seeds)} seeds, {len(runs)} runs, {minutes:.0f} minutes of processor time for the training. "
+        f"Scored pairs: {counts}. Mean ± standard deviation over seeds; higher is better.",
+        "",
+        "| variant | GMAC (256x256) | trained parameters |",
+        "| --- | --- | --- |",
+    ]
+    of_variant = {run.variant: run for run in runs}
+    lines += [f"| {run.label} | {run.gmacs:.2f} | {run.trained:,} |" for run in of_variant.values()]
+    for split, kind, variants, cells in _blocks(rows):
+        lines += ["", f"### {split}, {kind}", "", "| variant | " + " | ".join(LABELS.get(m, m) for m in metrics) + " |"]
+        lines.append("| --- |" + " --- |" * len(metrics))
+        best = {m: _best([cells[v, m] for v in variants]) for m in metrics}
+        for variant in variants:
+            shown = []
+            for m in metrics:
+                row, text = cells[variant, m], _shown(cells[variant, m])
+                shown.append(f"**{text}**" if round(row.mean, 4 if m == "q_ncie" else 3) == best[m] else text)
+            lines.append(f"| {cells[variant, metrics[0]].label} | " + " | ".join(shown) + " |")
+    lines += _worth(differences, {r.variant: r.label for r in rows})
+    return "\n".join(lines) + "\n"
+
+
+def _worth(differences: Sequence[Difference], labels: dict[str, str]) -> list[str]:
+    judges = [m for m in JUDGES if any(d.metric == m for d in differences)]
+    lines: list[str] = []
+    for split in dict.fromkeys(d.split for d in differences):
+        lines += ["", f"### What each part is worth, {split}", ""]
+        lines.append("| without | " + " | ".join(LABELS[m] for m in judges) + " | earns its place |")
+        lines.append("| --- |" + " --- |" * (len(judges) + 1))
+        for variant in dict.fromkeys(d.variant for d in differences):
+            own = {d.metric: d for d in differences if d.split == split and d.variant == variant}
+            cells = [f"{own[m].mean:+.4f} ({own[m].verdict.value})" for m in judges]
+            word = earns_its_place(differences, variant, split)
+            lines.append(f"| {_PARTS.get(variant) or labels[variant]} | " + " | ".join(cells) + f" | {word} |")
+    lines += [
+        "",
+        "Differences are the whole network minus the variant, mean of the kinds of pairs, paired over seeds. A part "
+        "*helps* or *hurts* where the 95 % interval (Student's t) leaves out 0; it *leans* where all seeds agree.",
+    ]
+    return lines
+
+
+def latex(rows: Sequence[Row]) -> str:
+    """One booktabs table a split: the mean of kinds."""
+    lines: list[str] = []
+    for split, kind, variants, cells in _blocks(rows):
+        if kind != ALL_KINDS:
+            continue
+        metrics = list(dict.fromkeys(m for _, m in cells))
+        best = {m: _best([cells[v, m] for v in variants]) for m in metrics}
+        heads = " & ".join("$" + LABELS[m].replace("_", "_{", 1) + "}$" if "_" in LABELS.get(m, m) else LABELS.get(m, m) for m in metrics)  # fmt: skip  # noqa: E501
+        lines += [
+            rf"% {split}, {kind}, mean and standard deviation over seeds",
+            r"\begin{tabular}{l" + "c" * len(metrics) + "}",
+            r"\toprule",
+            f"Variant & {heads} \\\\",
+            r"\midrule",
+        ]
+        for variant in variants:
+            shown = []
+            for m in metrics:
+                row = cells[variant, m]
+                text = _shown(row).replace(" ± ", r" \pm ")
+                bold = round(row.mean, 4 if m == "q_ncie" else 3) == best[m]
+                shown.append(rf"$\mathbf{{{text}}}$" if bold else f"${text}$")
+            name = cells[variant, metrics[0]].label
+            lines.append(f"{name} & " + " & ".join(shown) + r" \\")
+            if variant == FULL:
+                lines.append(r"\midrule")
+        lines += [r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""Batches of a run, each drawn from its number alone, in the training process or ahead of it in others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from upfusion_med.core import UsageError
+from upfusion_med.training.configuration import TrainingConfig
+from upfusion_med.training.pairs import PicturePair
+from upfusion_med.training.published_crops import PROMPT, draw_plain_batch
+
+#: First pictures, second pictures, text codes, emphasis of the first picture.
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+Key = tuple[int, ...]
+
+
+class Batches(Dataset[Batch]):
+    """Batches by key; the same key always gives the same batch.
+
+    Args:
+        config: Its fields ``batch``, ``side``, ``twins``, ``augmentation`` and ``emphasis``.
+        pairs: What crops are taken from.
+        codes: Code of each named prompt.
+    """
+
+    def __init__(self, config: TrainingConfig, pairs: Sequence[PicturePair], codes: Mapping[str, Tensor]) -> None:
+        self.config, self.pairs, self.codes = config, pairs, codes
+
+    def __getitem__(self, key: Key) -> Batch:
+        """(batch, 1, side, side) twice, (batch, 512), (batch,).
+
+        Raises:
+            UsageError: a prompt has no code.
+        """
+        c = self.config
+        rng = np.random.default_rng(key)
+        if c.augmentation == "modalities":
+            from upfusion_med.training.augmentation import PROMPT_EMPHASIS, draw_batch
+
+            shares = {**PROMPT_EMPHASIS, **c.emphasis}
+            first, second, prompts = draw_batch(self.pairs, c.batch, c.side, rng, c.twins)  # type: ignore[arg-type]
+        else:
+            shares = {PROMPT: 0.5, **c.emphasis}
+            first, second, prompts = draw_plain_batch(self.pairs, c.batch, c.side, rng, flips=c.augmentation == "flips")
+        if missing := sorted(set(prompts) - set(self.codes)):
+            raise UsageError(f"There is no text code for the prompt {', '.join(missing)}; add it to the text codes.")
+        codes = torch.stack([self.codes[p] for p in prompts])
+        emphasis = torch.tensor([shares[p] for p in prompts])
+        return torch.from_numpy(first), torch.from_numpy(second), codes, emphasis
+
+
+def training_key(config: TrainingConfig, step: int, microbatch: int) -> Key:
+    """Key of a training batch; with one batch a step it is that of the step."""
+    key = (config.seed, 0, step)
+    return key if config.microbatches == 1 else (*key, microbatch)
+
+
+def validation_key(config: TrainingConfig, index: int) -> Key:
+    """Key of a batch of held-out crops."""
+    return config.seed, 1, index
+
+
+def stream(batches: Batches, keys: Iterable[Key], workers: int, *, pinned: bool = False) -> Iterator[Batch]:
+    """Batches in the order of their keys.
+
+    Args:
+        batches: Where they come from.
+        keys: Which ones.
+        workers: Processes that draw ahead; 0: each batch is drawn when it is asked for.
+        pinned: Put them into page-locked memory, from which copies to a GPU are fast.
+    """
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=keys,  # type: ignore[arg-type]
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pinned,
+    )
+    return iter(loader)
