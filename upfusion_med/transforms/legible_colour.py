@@ -31,7 +31,9 @@ SATURATION_KEPT = 0.95
 #: Farthest that a luminance may lie from the entry's own, so that cold tissue does not outshine warm tissue.
 REACH = 80.0 / 255.0
 #: The same below the hottest entry's own: hot uptake stays bright (a lesion on dark tissue must not turn dull).
-REACH_BELOW_HOT = 50.0 / 255.0
+REACH_BELOW_HOT = 15.0 / 255.0
+#: Uptake from which on that reach shrinks.
+HOT_FROM = 0.6
 #: Uptake up to which there is nothing to read, so that darkness is no error.
 COLD = 0.10
 #: Uptake (parts of the table) at which colours have fully set in; below, the fused luminance shows more and more.
@@ -176,7 +178,8 @@ def _of(content: bytes, stepped: bool) -> LegibleColours:
     limits = [_soften(np.interp(place, probes, side), len(fine) / _PROBES) for side in sides]
     gain = np.stack([np.interp(place, probes, [f[2][y] for f in found]) for y in range(_LEVELS)], axis=1)
     gain = np.minimum(_soften(gain, 2.0), _largest_gain(chroma[:, None], np.linspace(0, 1, _LEVELS)))
-    below = np.linspace(REACH, REACH_BELOW_HOT, len(fine))
+    hot = np.clip((np.linspace(0, 1, len(fine)) - HOT_FROM) / (1 - HOT_FROM), 0, 1)
+    below = REACH + (REACH_BELOW_HOT - REACH) * hot
     darkest = np.clip(limits[0], np.maximum(luma - below, 0), luma)
     darkest[: int(COLD * len(fine))] = 0.0
     brightest = np.clip(limits[1], luma, np.minimum(luma + REACH, 1))
