@@ -5,7 +5,7 @@ import pytest
 
 from upfusion_med.core import UsageError
 from upfusion_med.transforms.colour import compose, luma, rgb_chroma
-from upfusion_med.transforms.legible_colour import ONSET, READING_ERROR, LegibleColours
+from upfusion_med.transforms.legible_colour import ONSET_OF_STUDIES, READING_ERROR, LegibleColours
 from upfusion_med.transforms.luts import get_lut
 from upfusion_med.transforms.pseudo_colour import get_palette
 
@@ -95,8 +95,8 @@ def test_equal_uptake_has_equal_hue_at_every_luminance():
 
 def test_uptake_fades_in_without_a_step():
     legible = LegibleColours.of(TABLES["warm"])
-    uptake = np.linspace(0, 2 * ONSET, 400, dtype=np.float32)[:, None, None]
-    shown, _ = legible.show(np.full_like(uptake, 0.8), uptake, SPACING)
+    uptake = np.linspace(0, 2 * ONSET_OF_STUDIES, 400, dtype=np.float32)[:, None, None]
+    shown, _ = legible.show(np.full_like(uptake, 0.8), uptake, SPACING, ONSET_OF_STUDIES)
     assert np.abs(np.diff(shown[:, 0, 0])).max() < 0.02
 
 

@@ -30,7 +30,7 @@ def neural(
     """
     shown, chroma = luminance, prepared.chroma
     if prepared.legible is not None and prepared.uptake is not None:
-        shown, chroma = prepared.legible.show(luminance, prepared.uptake, spacing_mm)
+        shown, chroma = prepared.legible.show(luminance, prepared.uptake, spacing_mm, prepared.onset)
     if ramp is None:
         return luminance, paint(shown, chroma)
     share = opacity(prepared, ramp)

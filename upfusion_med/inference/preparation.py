@@ -13,7 +13,7 @@ from upfusion_med.inference import functional_colours
 from upfusion_med.inference.alignment import Alignment, align
 from upfusion_med.inference.modality_choice import ModalityChoice
 from upfusion_med.transforms import colour, luts, window
-from upfusion_med.transforms.legible_colour import LegibleColours
+from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, ONSET_OF_STUDIES, LegibleColours
 from upfusion_med.transforms.pseudo_colour import Palette
 
 FloatArray = NDArray[np.float32]
@@ -42,6 +42,7 @@ class Prepared:
         functional_window: Display window of a scalar functional image, or None.
         alignment: How the functional image came onto the MRI's grid.
         legible: Luminances at which the colours of ``uptake`` can be read, or None: they need not be.
+        onset: Uptake at which colours have fully set in.
     """
 
     mri: FloatArray
@@ -54,6 +55,7 @@ class Prepared:
     uptake: FloatArray | None = None
     brightness: float = 1.0
     legible: LegibleColours | None = None
+    onset: float = ONSET_OF_PICTURES
 
 
 def prepare(
@@ -239,6 +241,7 @@ def _uptake(
         chroma=colour.lut_chroma(uptake, lut),
         brightness=settings.mri_brightness or (COLOURED_MRI_BRIGHTNESS if legible is None else 1.0),
         legible=legible,
+        onset=ONSET_OF_STUDIES,
     )
 
 

@@ -36,8 +36,11 @@ REACH_BELOW_HOT = 15.0 / 255.0
 HOT_FROM = 0.6
 #: Uptake up to which there is nothing to read, so that darkness is no error.
 COLD = 0.10
-#: Uptake (parts of the table) at which colours have fully set in; below, the fused luminance shows more and more.
-ONSET = 0.02
+#: Uptake (parts of the table) at which colours have fully set in; below, the fused luminance shows more and more. In a
+#: picture the cold end of the palette is drawn on purpose; a measured study has some uptake in all tissue, and there
+#: the MRI must not be dimmed.
+ONSET_OF_PICTURES = 0.02
+ONSET_OF_STUDIES = 0.12
 #: Standard deviation of the Gaussian that splits smooth part and detail, millimetres: about the width of a gyrus.
 SMOOTH_MM = 4.0
 #: Share of the limits that the smooth part may take; the rest is left to the detail.
@@ -90,7 +93,11 @@ class LegibleColours:
         return np.rint(np.clip(uptake, 0, 1) * np.float32(len(self.luminance) - 1)).astype(np.intp)
 
     def show(
-        self, luminance: FloatArray, uptake: FloatArray, spacing_mm: tuple[float, float, float]
+        self,
+        luminance: FloatArray,
+        uptake: FloatArray,
+        spacing_mm: tuple[float, float, float],
+        onset: float = ONSET_OF_PICTURES,
     ) -> tuple[FloatArray, FloatArray]:
         """Luminance and chroma under which the uptake can be read.
 
@@ -98,6 +105,7 @@ class LegibleColours:
             luminance: (I, J, K) fused luminance in 0..1.
             uptake: (I, J, K) position in the table in 0..1.
             spacing_mm: Of the grid; 1 for pictures.
+            onset: Uptake at which colours have fully set in, above 0.
 
         Returns:
             Luminance (I, J, K) in 0..1 and chroma (I, J, K, 3) for `colour.compose`, both inside the gamut. Where there
@@ -118,7 +126,7 @@ class LegibleColours:
         room = self.brightest[entry] - own, own - self.darkest[entry]
         wanted = _compress(smooth, room, (1 - own, own)) + (given - own - smooth)
         legible = own + _bound(wanted, room)
-        x = np.clip(uptake[box][inside] / np.float32(ONSET), 0, 1)
+        x = np.clip(uptake[box][inside] / np.float32(onset), 0, 1)
         share = x * x * (3 - 2 * x)
         legible = np.clip(given + share * (legible - given), 0, 1)
         shown[box][inside] = legible
