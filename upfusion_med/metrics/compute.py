@@ -157,7 +157,8 @@ def compute_batch(
         names: Keys and groups (``paper``, ``default``, ``all``, ``colour``); by default ``default``, with ``colour``
             where the fused image and ``a`` are colour.
         round_levels: Judge what a saved 8-bit image would hold, as published values do.
-        dtype: float32 runs Q_P, VIF and SSIM in single precision (error up to 1e-4): for training logs, not for tables.
+        dtype: float32 runs all of Q_P, VIF and SSIM in single precision (error up to 1e-4): for training logs, not
+            for tables.
 
     Returns:
         Key → (B,) float64, NaN where a metric is undefined (`compute_detailed` says why).
