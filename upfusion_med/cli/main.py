@@ -11,7 +11,6 @@ from upfusion_med import __version__
 from upfusion_med.cli import (
     ablate,
     bench,
-    bench_network,
     benchmark,
     demo,
     dicom,
@@ -70,7 +69,6 @@ app.add_typer(
 )
 app.command("train", no_args_is_help=True)(train.train)
 app.command("ablate", no_args_is_help=True)(ablate.ablate)
-bench.app.command("network")(bench_network.network)
 app.add_typer(weights.app, name="weights", help="Convert published weights, export models.", no_args_is_help=True)
 app.add_typer(bench.app, name="bench", help="Measure the speed of this package on this machine.", no_args_is_help=True)
 
