@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import RAS_FROM_LPS, FrameChoice, InputError, Volume
-from upfusion_med.io.stored_voxels import Axis, Encoding, StoredVoxels, damaged, data_file, real, whole
+from upfusion_med.io.stored_voxels import Axis, Encoding, StoredVoxels, damaged, data_file, read_head, real, whole
 
 _HEADER_BYTES = 1 << 20
 _DTYPES = {
@@ -92,11 +92,7 @@ def metaimage_header(path: Path) -> StoredVoxels:
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
     """The fields by name in small letters, and where the header ends: after its line ElementDataFile."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEADER_BYTES)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its access rights.") from error
+    head = read_head(path, _HEADER_BYTES)
     last = re.search(rb"(?im)^[ \t]*elementdatafile[ \t]*=[^\n]*(\n|\Z)", head)
     if last is None:
         raise damaged(path, "its header has no ElementDataFile")

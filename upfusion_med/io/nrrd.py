@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import FrameChoice, InputError, Volume
-from upfusion_med.io.stored_voxels import MAX_AXES, Axis, Encoding, StoredVoxels, damaged, data_file, real, whole
+from upfusion_med.io.stored_voxels import (
+    MAX_AXES,
+    Axis,
+    Encoding,
+    StoredVoxels,
+    damaged,
+    data_file,
+    read_head,
+    real,
+    whole,
+)
 
 _HEADER_BYTES = 1 << 20
 _TYPES = {
@@ -124,11 +134,7 @@ def nrrd_header(path: Path) -> StoredVoxels:
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
     """The fields by name, and where the header ends."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEADER_BYTES)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its access rights.") from error
+    head = read_head(path, _HEADER_BYTES)
     ends = re.search(rb"\r?\n\r?\n", head)
     end = ends.end() if ends else len(head)
     fields: dict[str, str] = {}

@@ -194,6 +194,19 @@ def damaged(path: str | os.PathLike[str], why: str) -> InputError:
     )
 
 
+def read_head(path: Path, most: int) -> bytes:
+    """The first bytes of a file, ``most`` of them at most.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(most)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its access rights.") from error
+
+
 def data_file(path: Path, name: str) -> Path:
     """The file that a header names: only one of the header's own folder is followed.
 
