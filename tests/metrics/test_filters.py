@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from scipy.ndimage import sobel as scipy_sobel
 from scipy.signal import correlate2d
 
-from upfusion_med.metrics.filters import correlate, gaussian_taps, moment_strips, place_strips, row_strips, sobel
+from upfusion_med.metrics.filters import (
+    correlate,
+    gaussian_taps,
+    moment_strips,
+    pair_moment_strips,
+    pairs,
+    place_strips,
+    row_strips,
+    side_by_side,
+    sobel,
+)
 
 
 def by_scipy(image: np.ndarray, taps: tuple[float, ...], stride: int, same: bool) -> np.ndarray:
@@ -63,7 +73,7 @@ def test_moments_equal_those_of_whole_maps(shape: tuple[int, int], same: bool) -
 
     mean, variance = smooth(images), smooth(images**2) - smooth(images) ** 2
     covariance = smooth(images[:, :1] * images[:, 1:]) - mean[:, :1] * mean[:, 1:]
-    places = torch.arange(mean[0, 0].numel(), dtype=torch.float64).view(1, 1, *mean.shape[2:])
+    places = torch.arange(mean[:, 0].numel(), dtype=torch.float64).view(2, 1, *mean.shape[2:])
     expected = zip(*(place_strips(x) for x in (mean, variance, covariance, places)), strict=True)
     seen: list[float] = []
     for strip, (of_mean, of_variance, of_covariance, place) in zip(
@@ -73,7 +83,23 @@ def test_moments_equal_those_of_whole_maps(shape: tuple[int, int], same: bool) -
         assert torch.allclose(strip.variance, of_variance, atol=1e-8)
         assert torch.allclose(strip.covariance, of_covariance, atol=1e-8)
         seen += place.flatten().tolist()
-    assert sorted(seen) == list(range(mean[0, 0].numel()))
+    assert sorted(seen) == list(range(mean[:, 0].numel()))
+
+
+@pytest.mark.parametrize("shape", [(61, 53), (150, 256)])
+def test_moments_of_pairs_are_those_of_their_images(shape: tuple[int, int]) -> None:
+    images = torch.from_numpy(np.random.default_rng(3).uniform(0, 255, (2, 3, *shape)))
+    taps = gaussian_taps(11, 1.5)
+    for together, apart in zip(pair_moment_strips(images, taps), moment_strips(images, taps), strict=True):
+        for ours, expected in zip(together, pairs(apart), strict=True):
+            assert torch.allclose(ours, expected, rtol=0, atol=1e-9)
+
+
+def test_images_side_by_side_are_stacked_ones_in_another_order_of_memory() -> None:
+    first, second = torch.rand(2, 3, 1, 5, 7).unbind()
+    images = side_by_side(first, second)
+    assert torch.equal(images, torch.cat((first, second), dim=1))
+    assert images.permute(2, 0, 1, 3).is_contiguous()
 
 
 def test_gaussian_window_sums_to_one_and_matches_its_formula() -> None:

@@ -3,12 +3,16 @@
 A window of n taps along an axis is a banded matrix product. Cut into blocks of some rows, it runs at the speed of the
 matrix library, which on one core is several times faster than convolution routines in double precision, leaves exact
 zeros where the image is exactly zero (an FFT does not), and works unchanged on a GPU.
+
+Inside, images lie rows first, (H, B, C, W): a row of all images side by side is one long line. The product along the
+rows then runs over long lines, the one along the columns over all lines of all images at once, and neither computes
+anything that is not used.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,14 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Outputs a block: the product then wastes little on the zeros outside the band. Blocks of rows are smaller, since
-#: their products run over long lines.
+#: Outputs a block: the product then wastes little on the zeros outside the band.
 _ROW_BLOCK = 8
-_COLUMN_BLOCK = 24
-#: Up to so many outputs along an axis, one product with the whole band costs less than the calls for its blocks.
-_ONE_PRODUCT = 64
-#: About how many rows a strip has, with windows and without: what a strip needs then stays near the processor.
-_STRIP_ROWS = 112
+_COLUMN_BLOCK = 12
+#: About how many places a strip has (of one image or of a batch): what a strip needs then stays near the processor.
+_STRIP_PLACES = 80 * 256
+#: About how many rows a strip has where no windows overlap.
 _PLAIN_STRIP_ROWS = 128
 
 Taps = tuple[float, ...]
@@ -57,35 +59,26 @@ def _outputs(length: int, taps: Taps, stride: int) -> int:
     return (length - len(taps)) // stride + 1
 
 
-def _blocks(outputs: int, block: int) -> tuple[int, int]:
-    """How many whole blocks there are, and how many outputs are left for a product of their own."""
-    return (0, outputs) if outputs <= _ONE_PRODUCT else divmod(outputs, block)
-
-
-def _along_rows(images: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
-    """Window sums along the first axis: (H, n) to (H', n); both may be slices along the second."""
-    rows, line = out.shape
-    blocks, rest = _blocks(rows, _ROW_BLOCK)
+def _along_rows(lines: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
+    """Window sums along the first axis: contiguous (H, n) to contiguous (H', n)."""
+    rows, length = out.shape
+    blocks, rest = divmod(rows, _ROW_BLOCK)
     if blocks:
-        band, _ = _band(_ROW_BLOCK, taps, stride, images.device, images.dtype)
-        step, stretch = images.stride(0), band.shape[1]
-        windows = images.as_strided(
-            (blocks, stretch, line), (_ROW_BLOCK * stride * step, step, 1), images.storage_offset()
-        )
-        target = out.as_strided(
-            (blocks, _ROW_BLOCK, line), (_ROW_BLOCK * out.stride(0), out.stride(0), 1), out.storage_offset()
-        )
+        band, _ = _band(_ROW_BLOCK, taps, stride, lines.device, lines.dtype)
+        shape, steps = (blocks, band.shape[1], length), (_ROW_BLOCK * stride * length, length, 1)
+        windows = lines.as_strided(shape, steps, lines.storage_offset())
+        target = out[: blocks * _ROW_BLOCK].view(blocks, _ROW_BLOCK, length)
         torch.bmm(band.expand(blocks, -1, -1), windows, out=target)
     if rest:
-        band, _ = _band(rest, taps, stride, images.device, images.dtype)
+        band, _ = _band(rest, taps, stride, lines.device, lines.dtype)
         first = (rows - rest) * stride
-        torch.mm(band, images[first : first + band.shape[1]], out=out[rows - rest :])
+        torch.mm(band, lines[first : first + band.shape[1]], out=out[rows - rest :])
 
 
 def _along_columns(lines: Tensor, taps: Taps, stride: int, out: Tensor) -> None:
-    """Window sums along the last axis: contiguous (n, W) to (n, W')."""
+    """Window sums along the last axis: contiguous (n, W) to contiguous (n, W')."""
     number, width = out.shape
-    blocks, rest = _blocks(width, _COLUMN_BLOCK)
+    blocks, rest = divmod(width, _COLUMN_BLOCK)
     if blocks:
         _, band = _band(_COLUMN_BLOCK, taps, stride, lines.device, lines.dtype)
         shape, steps = (blocks, number, band.shape[0]), (_COLUMN_BLOCK * stride, lines.stride(0), 1)
@@ -103,6 +96,16 @@ def _with_zeros(images: Tensor, margin: int) -> Tensor:
     return F.pad(images, (margin, margin, margin, margin))
 
 
+def _rows_first(images: Tensor) -> Tensor:
+    """(H, B, C, W) view of (B, C, H, W)."""
+    return images.permute(2, 0, 1, 3)
+
+
+def side_by_side(*images: Tensor) -> Tensor:
+    """(B, C, H, W) of C images (B, 1, H, W), in memory rows first, as filters have them."""
+    return torch.cat([_rows_first(image) for image in images], dim=2).permute(1, 2, 0, 3)
+
+
 def correlate(images: Tensor, taps: Taps, *, stride: int = 1, same: bool = False) -> Tensor:
     """Correlation with the separable window ``taps`` × ``taps``.
 
@@ -113,20 +116,70 @@ def correlate(images: Tensor, taps: Taps, *, stride: int = 1, same: bool = False
         same: Zero padding with output H × W (odd number of taps); otherwise no padding, (H − n) // stride + 1.
 
     Returns:
-        (B, C, H', W').
+        (B, C, H', W'), in memory rows first.
     """
-    images = _with_zeros(images, len(taps) // 2) if same else images.contiguous()
-    batch, channels, height, width = images.shape
-    down = images.new_empty(batch, channels, _outputs(height, taps, stride), width)
-    result = images.new_empty(*down.shape[:3], _outputs(width, taps, stride))
-    for image, target in zip(images.flatten(0, 1), down.flatten(0, 1), strict=True):
-        _along_rows(image, taps, stride, target)
+    images = _with_zeros(images, len(taps) // 2) if same else images
+    lines = _rows_first(images).contiguous()
+    height, batch, channels, width = lines.shape
+    down = lines.new_empty(_outputs(height, taps, stride), batch, channels, width)
+    result = lines.new_empty(*down.shape[:3], _outputs(width, taps, stride))
+    _along_rows(lines.view(height, -1), taps, stride, down.view(len(down), -1))
     _along_columns(down.view(-1, width), taps, stride, result.view(-1, result.shape[3]))
-    return result
+    return result.permute(1, 2, 0, 3)
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> None:
+    """Let the C library keep memory that is freed instead of handing it back to the system.
+
+    By default glibc does so for blocks up to the largest that was ever freed (32 MB at most). Metrics use many blocks
+    of about a megabyte; fetching fresh pages for each of them costs up to a tenth of their time.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
+
+
+def _strip_rows(batch: int, height: int, width: int) -> int:
+    """Rows a strip, whole blocks, so that strips are of about one size."""
+    strips = max(1, round(batch * height * width / _STRIP_PLACES))
+    return min(height, -(-height // (strips * _ROW_BLOCK)) * _ROW_BLOCK)
+
+
+def _mean_strips(
+    images: Tensor, taps: Taps, planes: int, add_products: Callable[[Tensor, Tensor], None]
+) -> Iterator[Tensor]:
+    """Sliding means of images and of products of them, some rows at a time, (rows, B, planes, W').
+
+    Metrics only sum over pixels, so what is made of a strip can be used and forgotten: it stays in the processor's
+    cache. The next strip overwrites it.
+
+    Args:
+        images: (B, C, H, W) floating point.
+        taps: The separable window.
+        planes: How many means there are: C of the images, the others of products.
+        add_products: Writes the products of (rows, B, C, W) into (rows, B, planes − C, W).
+    """
+    keep_freed_memory()
+    images = _rows_first(images)
+    height, batch, channels, width = images.shape
+    new_height, new_width = _outputs(height, taps, 1), _outputs(width, taps, 1)
+    margin = len(taps) - 1
+    strip = new_height if images.is_cuda else _strip_rows(batch, new_height, new_width)
+    stack = images.new_empty(strip + margin, batch, planes, width)
+    down = images.new_empty(strip, batch, planes, width)
+    result = images.new_empty(strip, batch, planes, new_width)
+    for first in range(0, new_height, strip):
+        rows = min(strip, new_height - first)
+        part = images[first : first + rows + margin]
+        stacked, filtered = stack[: len(part)], result[:rows]
+        stacked[:, :, :channels] = part
+        add_products(stacked[:, :, :channels], stacked[:, :, channels:])
+        _along_rows(stacked.view(len(part), -1), taps, 1, down[:rows].view(rows, -1))
+        _along_columns(down[:rows].view(-1, width), taps, 1, filtered.view(-1, new_width))
+        yield filtered
 
 
 class LocalMoments(NamedTuple):
-    """Sliding-window moments of a stack of images at some places, sizes (groups, B, channels, places in a group).
+    """Sliding-window moments of a stack of images in some rows, (rows, B, channels, W').
 
     Variances are E[x²] − E[x]², not clipped, as all the reference codes have them.
 
@@ -141,113 +194,80 @@ class LocalMoments(NamedTuple):
     covariance: Tensor
 
 
-@lru_cache(maxsize=1)
-def keep_freed_memory() -> None:
-    """Let the C library keep memory that is freed instead of handing it back to the system.
-
-    By default glibc does so for blocks up to the largest that was ever freed (32 MB at most). Metrics use many blocks
-    of about a megabyte; fetching fresh pages for each of them costs up to a tenth of their time.
-    """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
-
-
-def _workspaces(like: Tensor, *shapes: tuple[int, ...]) -> list[Tensor]:
-    """Uninitialised tensors in one piece of memory, each at a multiple of 64 bytes.
-
-    One piece, because the C library hands several large ones back to the system at once when they are freed, and
-    fetching fresh pages for every call costs as much as the arithmetic.
-    """
-    sizes = [math.prod(shape) for shape in shapes]
-    starts = [0]
-    for size in sizes:
-        starts.append(starts[-1] + -(-size // 8) * 8)
-    memory = like.new_empty(starts[-1])
-    pieces = zip(starts, sizes, shapes, strict=False)
-    return [memory[start : start + size].view(shape) for start, size, shape in pieces]
-
-
-def _strip_rows(height: int) -> int:
-    """Rows a strip, whole blocks, so that strips are of about one size."""
-    strips = max(1, round(height / _STRIP_ROWS))
-    return min(height, -(-height // (strips * _COLUMN_BLOCK)) * _COLUMN_BLOCK)
-
-
-def _grouped(lines: Tensor, planes: tuple[int, int], every: int, rows: int) -> Tensor:
-    """(groups, B, channels, rows · n) of contiguous (groups, lines, n), where every plane begins ``every`` lines on."""
-    groups, number, count = lines.shape
-    batch, channels = planes
-    steps = (number * count, channels * every * count, every * count, 1)
-    return lines.as_strided((groups, batch, channels, rows * count), steps)
+def _squares_and_crossed(part: Tensor, products: Tensor) -> None:
+    """x² of every image, and the first image times each of the others."""
+    channels = part.shape[2]
+    torch.mul(part, part, out=products[:, :, :channels])
+    torch.mul(part[:, :, :1], part[:, :, 1:], out=products[:, :, channels:])
 
 
 def moment_strips(images: Tensor, taps: Taps, *, same: bool = False) -> Iterator[LocalMoments]:
-    """Local moments, a part of the places at a time.
+    """Local moments, some rows at a time; the next strip may overwrite the last one.
 
-    Metrics only sum over pixels, so the moments of a part can be used and forgotten: they stay in the processor's
-    cache. The next part may overwrite those of the last. Where the places of a part lie says `place_strips`.
+    The strips of several stacks with one window position a pixel are alike, so they can be walked through together;
+    `place_strips` gives other values at the same places.
 
     Args:
         images: (B, C, H, W) floating point.
         taps: The separable window.
         same: Zero padding, H × W places; otherwise no padding.
     """
-    keep_freed_memory()
     images = _with_zeros(images, len(taps) // 2) if same else images
-    batch, channels, height, width = images.shape
-    planes, margin = 3 * channels - 1, len(taps) - 1
-    new_height, new_width = height - margin, width - margin
-    strip = new_height if images.is_cuda else _strip_rows(new_height)
-    lines = batch * planes * (strip + margin)
-    stacked, down, result = _workspaces(images, (lines * width,), (lines * width,), (lines * new_width,))
-    whole = _whole_blocks(new_width)
-    for first in range(0, new_height, strip):
-        rows = min(strip, new_height - first)
-        every = rows + margin
-        # All planes stand on top of each other, so that one product runs over all of them. What it makes of windows
-        # that reach from one plane into the next is left aside.
-        lines = batch * planes * every
-        stack = stacked[: lines * width].view(batch, planes, every, width)
-        part, squares, crossed = stack.split((channels, channels, channels - 1), dim=1)
-        part.copy_(images[:, :, first : first + every])
-        torch.mul(part, part, out=squares)
-        torch.mul(part[:, :1], part[:, 1:], out=crossed)
-        made = down[: (lines - margin) * width].view(-1, width)
-        _along_rows(stack.view(-1, width), taps, 1, made)
-        begin = 0
-        for groups, count in ((whole, _COLUMN_BLOCK), (1, new_width - whole * _COLUMN_BLOCK)):
-            if groups * count == 0:
-                continue
-            _, band = _band(count, taps, 1, images.device, images.dtype)
-            windows = made.as_strided(
-                (groups, len(made), count + margin), (count, width, 1), made.storage_offset() + begin
-            )
-            filtered = result[: groups * len(made) * count].view(groups, len(made), count)
-            torch.bmm(windows, band.expand(groups, -1, -1), out=filtered)
-            begin += groups * count
-            moments = _grouped(filtered, (batch, planes), every, rows)
-            mean, square, product = moments.split((channels, channels, channels - 1), dim=2)
-            square.addcmul_(mean, mean, value=-1.0)
-            product.addcmul_(mean[:, :, :1], mean[:, :, 1:], value=-1.0)
-            yield LocalMoments(mean, square, product)
+    channels = images.shape[1]
+    for means in _mean_strips(images, taps, 3 * channels - 1, _squares_and_crossed):
+        mean, square, product = means.split((channels, channels, channels - 1), dim=2)
+        square.addcmul_(mean, mean, value=-1.0)
+        product.addcmul_(mean[:, :, :1], mean[:, :, 1:], value=-1.0)
+        yield LocalMoments(mean, square, product)
 
 
-def _whole_blocks(width: int) -> int:
-    """How many whole blocks of columns moments are taken in; the rest goes for itself."""
-    return _blocks(width, _COLUMN_BLOCK)[0]
+class PairMoments(NamedTuple):
+    """What SSIM is made of: moments of the first image x with each of the others y, (rows, B, C − 1, W') each.
+
+    Attributes:
+        product: μ_x μ_y.
+        squares: μ_x² + μ_y².
+        covariance: σ_xy.
+        variances: σ_x² + σ_y².
+    """
+
+    product: Tensor
+    squares: Tensor
+    covariance: Tensor
+    variances: Tensor
+
+
+def pairs(moments: LocalMoments) -> PairMoments:
+    """Of the moments of each image, those of the first with each of the others, in memory of their own."""
+    mean, variance = moments.mean, moments.variance
+    first, others = mean[:, :, :1], mean[:, :, 1:]
+    squares = torch.addcmul(first * first, others, others)
+    return PairMoments(first * others, squares, moments.covariance.clone(), variance[:, :, :1] + variance[:, :, 1:])
+
+
+def _crossed_and_sums(part: Tensor, products: Tensor) -> None:
+    """The products x y and x² + y² of the first image x with each other y."""
+    first, others = part[:, :, :1], part[:, :, 1:]
+    crossed, sums = products.chunk(2, dim=2)
+    torch.mul(first, others, out=crossed)
+    torch.addcmul(first * first, others, others, out=sums)
+
+
+def pair_moment_strips(images: Tensor, taps: Taps) -> Iterator[PairMoments]:
+    """As `moment_strips` and `pairs`, without padding; variances are filtered as sums, so there is less to filter."""
+    others = images.shape[1] - 1
+    for means in _mean_strips(images, taps, 1 + 3 * others, _crossed_and_sums):
+        mean, covariance, variances = means.split((1 + others, others, others), dim=2)
+        product = mean[:, :, :1] * mean[:, :, 1:]
+        squares = torch.addcmul(mean[:, :, :1].square(), mean[:, :, 1:], mean[:, :, 1:])
+        yield PairMoments(product, squares, covariance.sub_(product), variances.sub_(squares))
 
 
 def place_strips(maps: Tensor) -> Iterator[Tensor]:
-    """Values of (B, C, H', W') at the places of `moment_strips`, part by part, (groups, B, C, places in a group)."""
-    height, width = maps.shape[-2:]
-    strip = height if maps.is_cuda else _strip_rows(height)
-    whole = _whole_blocks(width)
-    for first in range(0, height, strip):
-        part, begin = maps[:, :, first : first + strip], 0
-        for groups, count in ((whole, _COLUMN_BLOCK), (1, width - whole * _COLUMN_BLOCK)):
-            if groups * count:
-                columns = part[..., begin : begin + groups * count].unflatten(3, (groups, count))
-                yield columns.permute(3, 0, 1, 2, 4).flatten(3)
-                begin += groups * count
+    """Values of (B, C, H', W') at the places of `moment_strips`, strip by strip, (rows, B, C, W')."""
+    batch, _, height, width = maps.shape
+    strip = height if maps.is_cuda else _strip_rows(batch, height, width)
+    yield from _rows_first(maps).split(strip)
 
 
 def sobel(images: Tensor) -> tuple[Tensor, Tensor]:

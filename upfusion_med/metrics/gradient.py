@@ -23,13 +23,9 @@ _BELOW_ONE = 1.0 - 2.0**-24
 
 
 def _angle_below_vertical(along_x: Tensor, along_y: Tensor) -> Tensor:
-    """α − π/2 in (−π, 0], with Hong's α = atan(−y/x), y growing upwards, and α = π/2 where x is 0.
-
-    Overwrites ``along_x`` and ``along_y``.
-    """
-    angle = along_x.div_(along_y.add_(_TINY)).atan_()
-    positive = (angle * (1.0 / _TINY)).clamp_(0.0, 1.0)
-    return angle.add_(positive, alpha=-math.pi)
+    """α − π/2 in (−π, 0], with Hong's α = atan(−y/x), y growing upwards, and α = π/2 where x is 0."""
+    angle = torch.atan2(along_x, along_y)
+    return angle.sub_(angle.sign().clamp_(min=0.0), alpha=math.pi)
 
 
 def q_abf(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
@@ -54,20 +50,19 @@ def q_abf(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
     images = fused.new_zeros(batch, 3, height + 2, width + 2, dtype=torch.float32)
     for channel, image in enumerate((fused, a, b)):
         images[:, channel, 1:-1, 1:-1] = image[:, 0]
-    tiny, strength_offset, angle_offset = images.new_tensor((_TINY, 15.0 * 0.5, 22.0 * (0.8 - 1.0))).unbind()
     for strip in row_strips(images, overlap=2):
         along_x, along_y = derivative_pair(strip, centre_weight=2.0)
-        strength = torch.addcmul(tiny, along_x, along_x).addcmul_(along_y, along_y).sqrt_()
-        weight, fused_strength = strength[:, 1:], strength[:, :1]
         angle = _angle_below_vertical(along_x, along_y)
+        strength = along_x.square_().addcmul_(along_y, along_y).add_(_TINY).sqrt_()
+        weight, fused_strength = strength[:, 1:], strength[:, :1]
         ratio = torch.minimum(weight, fused_strength).div_(torch.maximum(weight, fused_strength))
         # Hong: where the strengths are equal the ratio 1 is replaced by the strength.
         ratio.addcmul_(F.threshold(ratio, _BELOW_ONE, 0.0), weight - 1.0)
-        lost = torch.add(strength_offset, ratio, alpha=-15.0).exp_().add_(1.0)
-        turn = (angle[:, 1:] - angle[:, :1]).abs_()
-        lost.mul_(torch.add(angle_offset, turn, alpha=22.0 / _HALF_PI).exp_().add_(1.0))
+        turn = (angle[:, 1:] - angle[:, :1]).abs_().div_(_HALF_PI)
+        kept_strength = ratio.sub_(0.5).mul_(15.0).sigmoid_()
+        kept_angle = turn.neg_().add_(1.0 - 0.8).mul_(22.0).sigmoid_()
         # Over rows in single precision, where no more than a few hundred values meet; then in double.
-        kept += torch.div(weight, lost, out=lost).sum(3).sum((1, 2), dtype=torch.float64)
+        kept += kept_strength.mul_(kept_angle).mul_(weight).sum(3).sum((1, 2), dtype=torch.float64)
         total += weight.sum(3).sum((1, 2), dtype=torch.float64)
     return (kept * (0.9994 * 0.9879) / total).masked_fill(total < 1e-6, torch.nan)
 

@@ -7,12 +7,13 @@ small images, so compare only images of one size.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upfusion_med.metrics.images import ImageLike, prepare, round_to_levels, stretch
+from upfusion_med.metrics.images import ImageLike, prepare, stretch
 
 LEVELS = 256
 #: Order of the Tsallis entropy in Nava's form and in Cvejic's (metricMI.m of Liu's toolbox).
@@ -21,26 +22,30 @@ TSALLIS_CVEJIC = 1.85
 
 
 def _levels(images: Tensor) -> Tensor:
-    """Whole grey levels inside 0..255, so that every pixel has its bin."""
-    return round_to_levels(images).clamp_(0.0, LEVELS - 1.0)
+    """Whole grey levels inside 0..255 as int32, so that every pixel has its bin."""
+    return (images + 0.5).clamp_(0.0, LEVELS - 1.0).to(torch.int32)
+
+
+def _histograms(cells: Tensor, bins: int) -> Tensor:
+    """Counts (B, bins) int64 of each row of (B, n) integers in 0…bins − 1."""
+    rows = len(cells)
+    if rows > 1:
+        cells = cells + torch.arange(rows, device=cells.device, dtype=cells.dtype).view(-1, 1) * bins
+    return torch.bincount(cells.flatten(), minlength=rows * bins).view(rows, bins)
 
 
 def joint_histogram(x: Tensor, y: Tensor) -> Tensor:
     """Counts of grey-level pairs.
 
     Args:
-        x: (B, 1, H, W) whole levels 0..255 as floats; the first axis of the result.
+        x: (B, 1, H, W) whole levels 0..255; the first axis of the result.
         y: As ``x``; the second axis.
 
     Returns:
-        (B, 256, 256) float64 counts.
+        (B, 256, 256) int64 counts.
     """
-    batch = x.shape[0]
-    cells = torch.add(y.to(torch.int32), x.to(torch.int32), alpha=LEVELS).flatten(1)
-    if batch > 1:
-        cells += torch.arange(batch, device=x.device, dtype=torch.int32).view(-1, 1) * LEVELS**2
-    counts = torch.bincount(cells.flatten(), minlength=batch * LEVELS**2)
-    return counts.view(batch, LEVELS, LEVELS).to(torch.float64)
+    cells = torch.add(y.to(torch.int32), x.to(torch.int32), alpha=LEVELS)
+    return _histograms(cells.flatten(1), LEVELS**2).view(-1, LEVELS, LEVELS)
 
 
 def _without_rounding(bits: Tensor) -> Tensor:
@@ -48,34 +53,45 @@ def _without_rounding(bits: Tensor) -> Tensor:
     return F.threshold(bits, 1e-12, 0.0)
 
 
-def entropy_of_counts(counts: Tensor) -> Tensor:
-    """Shannon entropy in bits of each histogram; ``counts`` (B, …), result (B,)."""
-    counts = counts.flatten(1)
-    total = counts.sum(1)
-    # Counts that are not 0 are few; a logarithm of the rest would cost the most of it.
-    logarithms = counts.clamp(min=1.0).log_()
-    return _without_rounding(total.log2() - (counts * logarithms).sum(1) / (total * math.log(2.0)))
+@lru_cache(maxsize=2)
+def _n_log_n(pixels: int, device: torch.device) -> Tensor:
+    """Table of n ln n, n = 0 … pixels: counts are whole numbers, and looking up is faster than logarithms."""
+    n = torch.arange(pixels + 1, dtype=torch.float64, device=device)
+    return torch.xlogy(n, n)
+
+
+def entropy_of_counts(counts: Tensor, pixels: int) -> Tensor:
+    """Shannon entropy in bits of each histogram.
+
+    Args:
+        counts: (B, …) int64.
+        pixels: Their sum in each histogram.
+
+    Returns:
+        (B,): log2 N − Σ n log2 n / N.
+    """
+    terms = _n_log_n(pixels, counts.device).index_select(0, counts.flatten())
+    return _without_rounding(math.log2(pixels) - terms.view(len(counts), -1).sum(1) / (pixels * math.log(2.0)))
 
 
 class _Entropies:
     """Entropies in bits of the fused image, the sources and their pairs with it, (B,) each."""
 
     def __init__(self, fused: Tensor, a: Tensor, b: Tensor) -> None:
-        self.joint_a, self.joint_b = joint_histogram(a, fused), joint_histogram(b, fused)
-        self.a, self.b = entropy_of_counts(self.joint_a.sum(2)), entropy_of_counts(self.joint_b.sum(2))
-        self.f = entropy_of_counts(self.joint_a.sum(1))
-        self.af, self.bf = entropy_of_counts(self.joint_a), entropy_of_counts(self.joint_b)
+        batch, _, height, width = fused.shape
+        joint = joint_histogram(torch.cat((a, b)), torch.cat((fused, fused)))
+        self.joint_a, self.joint_b = joint.split(batch)
+        self.a, self.b = entropy_of_counts(joint.sum(2), height * width).split(batch)
+        self.f = entropy_of_counts(self.joint_a.sum(1), height * width)
+        self.af, self.bf = entropy_of_counts(joint, height * width).split(batch)
         self.information_a = _without_rounding(self.a + self.f - self.af)
         self.information_b = _without_rounding(self.b + self.f - self.bf)
 
 
 def entropy(fused: ImageLike) -> Tensor:
     """EN: Shannon entropy of the grey-level histogram, (B,) in 0..8 bits. Source: facts C.2."""
-    (fused,) = prepare(fused)
-    levels = _levels(fused).flatten(1).to(torch.int64)
-    levels += torch.arange(levels.shape[0], device=levels.device).view(-1, 1) * LEVELS
-    counts = torch.bincount(levels.flatten(), minlength=fused.shape[0] * LEVELS)
-    return entropy_of_counts(counts.view(-1, LEVELS).to(torch.float64))
+    levels = _levels(prepare(fused)[0]).flatten(1)
+    return entropy_of_counts(_histograms(levels, LEVELS), levels.shape[1])
 
 
 def mutual_information_family(fused: ImageLike, a: ImageLike, b: ImageLike) -> dict[str, Tensor]:
@@ -86,8 +102,7 @@ def mutual_information_family(fused: ImageLike, a: ImageLike, b: ImageLike) -> d
 
     Source: Qu, Zhang and Yan, Electronics Letters 38(7), 2002; facts C.2.
     """
-    fused, a, b = (_levels(x) for x in prepare(fused, a, b))
-    entropies = _Entropies(fused, a, b)
+    entropies = _Entropies(*(_levels(x) for x in prepare(fused, a, b)))
     bits = entropies.information_a + entropies.information_b
     return {"mi": bits, "mi_nats": bits * math.log(2.0)}
 
@@ -124,7 +139,8 @@ def _tsallis_divergence(joint: Tensor, order: float, *, swapped: bool) -> Tensor
         order: q.
         swapped: Take the marginals the wrong way round, as the toolbox does.
     """
-    p = joint / joint.sum((1, 2), keepdim=True)
+    p = joint.to(torch.float64)
+    p = p / p.sum((1, 2), keepdim=True)
     rows, columns = p.sum(2), p.sum(1)
     if swapped:
         rows, columns = columns, rows
@@ -176,7 +192,7 @@ def q_ncie(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
     """
     fused, a, b = (stretch(x) for x in prepare(fused, a, b))
     e = _Entropies(fused, a, b)
-    between = _without_rounding(e.a + e.b - entropy_of_counts(joint_histogram(a, b)))
+    between = _without_rounding(e.a + e.b - entropy_of_counts(joint_histogram(a, b), a[0].numel()))
     bits = math.log2(LEVELS)
     one = torch.ones_like(between)
     ab, af, bf = between / bits, e.information_a / bits, e.information_b / bits

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from upfusion_med.metrics.filters import LocalMoments, derivative_pair, gaussian_taps, moment_strips
+from upfusion_med.metrics.filters import LocalMoments, derivative_pair, gaussian_taps, moment_strips, pairs
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare
 from upfusion_med.metrics.structure import WANG_TAPS, check_side, similarity, ssim_constants
 
@@ -37,7 +37,7 @@ class _Pooled:
         quality, weighted, weights, pixels = zeros, zeros.clone(), zeros.clone(), 0
         for strip in moment_strips(torch.cat((fused, a, b), dim=1), WANG_TAPS):
             moments = _cleaned(strip)
-            scores = similarity(moments, ssim_constants(255.0))
+            scores = similarity(pairs(moments), ssim_constants(255.0))
             variances = moments.variance[:, :, 1:]
             variances = variances + 0.5 * (variances.sum(2, keepdim=True) == 0)
             share = variances[:, :, 0] / variances.sum(2)
@@ -113,8 +113,8 @@ def yang_cvejic_family(fused: ImageLike, a: ImageLike, b: ImageLike) -> dict[str
     )
     for with_fused, of_sources in strips:
         moments = _cleaned(with_fused)
-        score_a, score_b = similarity(moments, YANG_CONSTANTS).unbind(2)
-        alike = similarity(_cleaned(of_sources), YANG_CONSTANTS)[:, :, 0] >= YANG_THRESHOLD
+        score_a, score_b = similarity(pairs(moments), YANG_CONSTANTS).unbind(2)
+        alike = similarity(pairs(_cleaned(of_sources)), YANG_CONSTANTS)[:, :, 0] >= YANG_THRESHOLD
         best = torch.maximum(score_a, score_b)
         share = moments.variance[:, :, 1] / moments.variance[:, :, 1:].sum(2)
         completed = share.nan_to_num(nan=0.5)

@@ -76,22 +76,17 @@ def sum_of_correlations_of_differences(fused: ImageLike, a: ImageLike, b: ImageL
     NaN where a source is constant or where the fused image equals a source up to a constant (0/0).
     Source: Aslantas and Bendes, AEÜ 69(12), 2015; facts C.3.
     """
-    fused, a, b = prepare(fused, a, b)
-    x, y, z = (image.flatten(1) for image in (fused, a, b))
-    count = x.shape[1]
-    sums = torch.stack((x.sum(1), y.sum(1), z.sum(1)))
-
-    def covariance(first: Tensor, second: Tensor, of: tuple[int, int]) -> Tensor:
-        # Of whole levels exact, sums of products and sums alike.
-        return torch.linalg.vecdot(first, second) - sums[of[0]] * sums[of[1]] / count
-
-    ff, fa, fb = covariance(x, x, (0, 0)), covariance(x, y, (0, 1)), covariance(x, z, (0, 2))
-    aa, ab, bb = covariance(y, y, (1, 1)), covariance(y, z, (1, 2)), covariance(z, z, (2, 2))
-    # r(F − B, A) and r(F − A, B), from the covariances of the three images.
-    products = torch.stack((fa - ab, fb - ab))
-    squares = torch.stack((torch.stack((ff + bb - 2.0 * fb, aa)), torch.stack((ff + aa - 2.0 * fa, bb))), dim=1)
-    undefined = (squares < _NO_VARIATION).any(0).any(0)
-    return (products / squares.prod(0).sqrt()).sum(0).masked_fill(undefined, torch.nan)
+    images = torch.cat(prepare(fused, a, b), dim=1).flatten(2)
+    sums = images.sum(2)
+    # Of whole levels the sums are exact, and so are those of products.
+    covariance = images @ images.mT - sums.unsqueeze(2) * sums.unsqueeze(1) / images.shape[2]
+    differences = images.new_tensor(((1.0, 0.0, -1.0), (1.0, -1.0, 0.0)))  # F − B, F − A
+    with_images = differences @ covariance
+    of_differences = (with_images * differences).sum(2)
+    of_sources = covariance.diagonal(dim1=1, dim2=2)[:, 1:]
+    correlations = with_images.diagonal(offset=1, dim1=1, dim2=2) / (of_differences * of_sources).sqrt()
+    undefined = torch.minimum(of_differences, of_sources).amin(1) < _NO_VARIATION
+    return correlations.sum(1).masked_fill(undefined, torch.nan)
 
 
 def error_family(fused: ImageLike, a: ImageLike, b: ImageLike) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from upfusion_med.core import InputError
-from upfusion_med.metrics.filters import LocalMoments, gaussian_taps, moment_strips
+from upfusion_med.metrics.filters import PairMoments, gaussian_taps, pair_moment_strips, side_by_side
 from upfusion_med.metrics.images import ImageLike, mean_over_sources, prepare
 
 #: Wang's window: 11×11 Gaussian, σ = 1.5, without padding.
@@ -39,14 +39,15 @@ def ssim_constants(dynamic_range: float) -> tuple[float, float]:
     return (0.01 * dynamic_range) ** 2, (0.03 * dynamic_range) ** 2
 
 
-def similarity(moments: LocalMoments, constants: tuple[float, float]) -> Tensor:
-    """SSIM map of the first image of a strip with each of the others, (groups, B, C − 1, places)."""
-    c1, c2 = (moments.mean.new_tensor(constant) for constant in constants)
-    first, others = moments.mean[:, :, :1], moments.mean[:, :, 1:]
-    squares = torch.addcmul(torch.addcmul(c1, first, first), others, others)
-    variances = (moments.variance[:, :, :1] + c2) + moments.variance[:, :, 1:]
-    top = torch.addcmul(c1, first, others, value=2.0).mul_(torch.add(c2, moments.covariance, alpha=2.0))
-    return top.div_(squares.mul_(variances))
+def similarity(moments: PairMoments, constants: tuple[float, float]) -> Tensor:
+    """SSIM map of the first image of a strip with each of the others, (rows, B, C − 1, W'); overwrites the moments.
+
+    (2 μ_x μ_y + C1)(2 σ_xy + C2) / ((μ_x² + μ_y² + C1)(σ_x² + σ_y² + C2)).
+    """
+    c1, c2 = constants
+    luminance = moments.product.mul_(2.0).add_(c1), moments.squares.add_(c1)
+    structure = moments.covariance.mul_(2.0).add_(c2), moments.variances.add_(c2)
+    return luminance[0].mul_(structure[0]).div_(luminance[1].mul_(structure[1]))
 
 
 def ssim_family(
@@ -76,7 +77,7 @@ def ssim_family(
     fused, a, b = prepare(fused, a, b)
     check_side(fused, len(WANG_TAPS), "SSIM")
     total = fused.new_zeros(fused.shape[0], 2)
-    for moments in moment_strips(torch.cat((fused, a, b), dim=1).to(dtype), WANG_TAPS):
+    for moments in pair_moment_strips(side_by_side(fused, a, b).to(dtype), WANG_TAPS):
         total += similarity(moments, ssim_constants(dynamic_range)).sum((0, 3), dtype=torch.float64)
     pixels = (fused.shape[-2] - len(WANG_TAPS) + 1) * (fused.shape[-1] - len(WANG_TAPS) + 1)
     score_a, score_b = (total / pixels).unbind(1)
@@ -113,12 +114,11 @@ def ms_ssim(fused: ImageLike, a: ImageLike, b: ImageLike) -> Tensor:
     for scale, weight in enumerate(MS_SSIM_WEIGHTS):
         last = scale == len(MS_SSIM_WEIGHTS) - 1
         total = torch.zeros_like(score)
-        for moments in moment_strips(images, WANG_TAPS):
+        for moments in pair_moment_strips(images, WANG_TAPS):
             if last:
                 total += similarity(moments, (c1, c2)).sum((0, 3))
             else:
-                variances = moments.variance[:, :, :1] + moments.variance[:, :, 1:]
-                total += ((2.0 * moments.covariance + c2) / (variances + c2)).sum((0, 3))
+                total += ((2.0 * moments.covariance + c2) / (moments.variances + c2)).sum((0, 3))
         height, width = images.shape[-2:]
         pixels = (height - len(WANG_TAPS) + 1) * (width - len(WANG_TAPS) + 1)
         score *= (total / pixels).clamp_(min=0.0).pow_(weight)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from upfusion_med.core import InputError
-from upfusion_med.metrics.filters import LocalMoments, correlate, gaussian_taps, moment_strips
+from upfusion_med.metrics.filters import LocalMoments, correlate, gaussian_taps, moment_strips, side_by_side
 from upfusion_med.metrics.images import ImageLike, is_constant, prepare
 
 #: Variance of the visual noise of VIFp (Sheikh's vifp_mscale.m) and of VIFF (Han's VIFF_Public.m: 0.005 · 255²).
@@ -41,7 +41,7 @@ def _moments_of_scales(fused: Tensor, a: Tensor, b: Tensor) -> Iterator[tuple[in
             f"The images are {fused.shape[-2]}×{fused.shape[-1]} pixels; VIF needs sides of at least {SMALLEST_SIDE}, "
             "since its fourth scale would be empty."
         )
-    images = torch.cat((fused, a, b), dim=1)
+    images = side_by_side(fused, a, b)
     for scale in range(4):
         size = 2 ** (4 - scale) + 1
         taps = gaussian_taps(size, size / 5.0)
@@ -52,43 +52,42 @@ def _moments_of_scales(fused: Tensor, a: Tensor, b: Tensor) -> Iterator[tuple[in
 
 
 def _sum_of_logarithms(values: Tensor) -> Tensor:
-    """Σ ln over groups and places of (groups, B, terms, places), (B, terms) float64.
+    """Σ ln over rows and columns of (rows, B, terms, W'), (B, terms) float64.
 
-    Places are multiplied in pairs before the logarithm is taken. Values of grey levels lie between 1 and 8129, so the
-    products of at most 31 (in single precision 7) of them do not overflow.
+    Rows are multiplied in pairs before the logarithm is taken. Values of grey levels lie between 1 and 8129, so the
+    products of at most 63 (in single precision 7) of them do not overflow.
     """
-    for _ in range(4 if values.dtype is torch.float64 else 2):
-        half = values.shape[3] // 2
-        if half == 0:
+    for _ in range(5 if values.dtype is torch.float64 else 2):
+        rows = len(values)
+        if rows == 1:
             break
-        folded = values[..., :half] * values[..., half : 2 * half]
-        if values.shape[3] % 2:
-            folded[..., 0] *= values[..., -1]
+        folded = values[: rows // 2] * values[rows // 2 : rows // 2 * 2]
+        if rows % 2:
+            folded[0] *= values[-1]
         values = folded
     return values.log().sum((0, 3), dtype=torch.float64)
 
 
 def _information(moments: LocalMoments) -> Tensor:
-    """What the sums of VIFp are made of, (groups, B, 7, places); overwrites the moments.
+    """The terms whose logarithms VIFp sums, (rows, B, 4, W'); overwrites the moments.
 
-    Of a and b 1 + v/2, of a and b 1 + (v + g²σ_x²)/2, and 1 + σ²/2 of the fused image, a and b, with g = σ_xF/σ_x² and
-    v = σ_F² − g σ_xF: Sheikh's 1 + g²σ_x²/(v + 2) is the quotient of the first two pairs. No quotient is formed, since
-    logarithms of products are summed.
+    Of a and b 1 + g²σ_x² / (v + 2), what the fused image keeps of a source, with g = σ_xF / σ_x² and
+    v = σ_F² − g σ_xF; then of a and b 1 + σ_x² / 2, what the source has. Where a variance is none, or the covariance
+    is negative, nothing is kept.
     """
     variance, covariance = torch.threshold_(moments.variance, _FLOOR, 0.0), moments.covariance.clamp_(min=0.0)
-    groups, batch, _, places = variance.shape
-    terms = variance.new_empty(groups, batch, 7, places)
-    torch.add(variance.new_ones(()), variance, alpha=1.0 / VIFP_NOISE, out=terms[:, :, 4:])
+    of_fused, of_source = variance[:, :, :1], variance[:, :, 1:]
     if variance.dtype is not torch.float64:
         # In single precision the covariance with a flat source is rounding that the division would blow up.
-        covariance.mul_(variance[:, :, 1:].sign())
-    # g² σ_x² is short of g σ_xF by g σ_xF · 1e-10 / (σ_x² + 1e-10), which shows where a source is all but flat.
-    divisor = variance[:, :, 1:].add_(_FLOOR)
-    taken = covariance.mul_(covariance).div_(divisor)
-    rest = terms[:, :, :2]
-    torch.add(terms[:, :, 4:5], taken, alpha=-1.0 / VIFP_NOISE, out=rest)
-    rest.clamp_(min=1.0)
-    torch.addcdiv(terms[:, :, 4:5], taken, divisor, value=-_FLOOR / VIFP_NOISE, out=terms[:, :, 2:4])
+        covariance.mul_(of_source.sign())
+    one = variance.new_ones(())
+    rows, batch, sources, width = of_source.shape
+    terms = variance.new_empty(rows, batch, 2 * sources, width)
+    kept, there = terms.chunk(2, dim=2)
+    torch.add(one, of_source, alpha=1.0 / VIFP_NOISE, out=there)
+    gain = torch.div(covariance, of_source + _FLOOR)
+    noise = torch.addcmul(of_fused.add_(VIFP_NOISE), gain, covariance, value=-1.0).clamp_(min=VIFP_NOISE + _FLOOR)
+    torch.addcdiv(one, gain.square_().mul_(of_source), noise, out=kept)
     return terms
 
 
@@ -108,12 +107,12 @@ def vif_per_source(fused: ImageLike, a: ImageLike, b: ImageLike, *, dtype: torch
     Source: Sheikh and Bovik, IEEE TIP 15(2), 2006, pixel-domain version vifp_mscale.m; facts C.5.
     """
     fused, a, b = prepare(fused, a, b)
-    sums = fused.new_zeros(fused.shape[0], 7)
+    sums = fused.new_zeros(fused.shape[0], 4)
     for _, moments in _moments_of_scales(fused.to(dtype), a.to(dtype), b.to(dtype)):
         sums += _sum_of_logarithms(_information(moments))
-    kept = (sums[:, 2:4] - sums[:, :2]).masked_fill(is_constant(fused).view(-1, 1), 0.0)
+    kept = sums[:, :2].masked_fill(is_constant(fused).view(-1, 1), 0.0)
     # What rounding makes of a constant source is no information.
-    there = sums[:, 5:].masked_fill(torch.stack((is_constant(a), is_constant(b)), dim=1), torch.nan)
+    there = sums[:, 2:].masked_fill(torch.stack((is_constant(a), is_constant(b)), dim=1), torch.nan)
     return kept / there
 
 
