@@ -18,7 +18,7 @@ runner = CliRunner()
 def test_metrics_are_timed_beside_the_usual_loop() -> None:
     result = runner.invoke(app, ["metrics", "--size", "48", "--repeats", "1"])
     assert result.exit_code == 0, result.output
-    for word in (*TIMED, "together", "q_p", "48x48"):
+    for word in (*TIMED, "together", "checks", "q_p", "48x48", "times faster than the usual loop."):
         assert word in result.output
 
 
@@ -38,6 +38,7 @@ def test_timings_have_both_sides_where_the_usual_loop_has_the_metric() -> None:
     assert all(row.double > 0 for row in rows.values())
     assert all(rows[name].reference for name in (*TIMED, "together"))
     assert rows["q_p"].reference is None
+    assert rows["checks"].reference is None
     with pytest.raises(InputError, match="at least 41"):
         measure_metrics(*synthetic_pair(40), 1)
 

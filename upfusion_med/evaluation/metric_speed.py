@@ -16,6 +16,9 @@ from upfusion_med.core import InputError
 #: Ours and the reference's name of each metric that the usual loop has.
 TIMED = {"vif": "vif_sum", "q_abf": "q_abf", "ssim": "ssim_sum", "scd": "scd", "mi": "mi_nats"}
 
+#: CPU milliseconds of a turn at least.
+TURN_MS = 50.0
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -45,24 +48,34 @@ def synthetic_pair(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return first, second
 
 
-def _fastest(call: Callable[[], Any], repeats: int) -> float:
-    """CPU milliseconds of the fastest run, after one that fills caches."""
-    call()
-    best = float("inf")
+def _fastest(calls: list[Callable[[], Any] | None], repeats: int) -> list[float | None]:
+    """CPU milliseconds of the fastest run of each call, None where there is none.
+
+    The calls take turns, so that a machine that grows slower or faster meanwhile does so for all of them. A turn has
+    two runs or more: the first may find the caches full of another call's data, and short ones are easily disturbed.
+    """
+    best = [float("inf")] * len(calls)
     for _ in range(repeats):
-        begin = time.process_time()
-        call()
-        best = min(best, time.process_time() - begin)
-    return best * 1e3
+        for place, call in enumerate(calls):
+            runs, spent = 0, 0.0
+            while call is not None and (runs < 2 or spent < TURN_MS):
+                begin = time.process_time()
+                call()
+                taken = (time.process_time() - begin) * 1e3
+                runs, spent, best[place] = runs + 1, spent + taken, min(best[place], taken)
+    return [None if call is None else fastest for call, fastest in zip(calls, best, strict=True)]
 
 
 def measure_metrics(a: NDArray[np.float64], b: NDArray[np.float64], repeats: int) -> list[Timing]:
-    """Time the metrics of the usual loop, one by one and together, and Q_P, on one thread.
+    """Time the metrics of the usual loop, one by one and together, the checks of the images, and Q_P, on one thread.
 
     Args:
         a: (H, W) in 0..255, sides of at least 41.
         b: As ``a``.
-        repeats: Runs; the fastest counts.
+        repeats: Turns; the fastest counts.
+
+    Returns:
+        One for each metric of `TIMED` (each with the checks), ``together``, ``checks`` (of the images alone), ``q_p``.
 
     Raises:
         InputError: the images differ in shape or are too small.
@@ -76,23 +89,25 @@ def measure_metrics(a: NDArray[np.float64], b: NDArray[np.float64], repeats: int
         raise InputError(f"The images have shapes {a.shape} and {b.shape}; expected one shape, sides of at least 41.")
     fused = np.floor((a + b + 1) / 2)
 
-    def ours(names: str | tuple[str, ...], dtype: torch.dtype) -> float:
-        return _fastest(lambda: compute(fused, a, b, names, dtype=dtype), repeats)
+    def timing(name: str, keys: tuple[str, ...], usual: Callable[..., Any] | None, *, single: bool) -> Timing:
+        def ours(dtype: torch.dtype) -> Callable[[], Any]:
+            return lambda: compute(fused, a, b, keys, dtype=dtype)
+
+        reference = None if usual is None else partial(usual, fused, a, b)
+        calls = [ours(torch.float64), ours(torch.float32) if single else None, reference]
+        double, other, of_usual = _fastest(calls, repeats)
+        return Timing(name, double or 0.0, other, of_usual)
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        timings = []
-        for key, reference in TIMED.items():
-            single = ours(key, torch.float32) if key in ("vif", "ssim") else None
-            usual = REFERENCE_METRICS[reference]
-            timings.append(
-                Timing(key, ours(key, torch.float64), single, _fastest(partial(usual, fused, a, b), repeats))
-            )
-        together = tuple(TIMED)
-        usual_time = _fastest(lambda: evaluate(fused, a, b), repeats)
-        timings.append(Timing("together", ours(together, torch.float64), ours(together, torch.float32), usual_time))
-        timings.append(Timing("q_p", ours("q_p", torch.float64), ours("q_p", torch.float32), None))
+        timings = [
+            timing(key, (key,), REFERENCE_METRICS[reference], single=key in ("vif", "ssim"))
+            for key, reference in TIMED.items()
+        ]
+        timings.append(timing("together", tuple(TIMED), evaluate, single=True))
+        timings.append(timing("checks", (), None, single=False))
+        timings.append(timing("q_p", ("q_p",), None, single=True))
     finally:
         torch.set_num_threads(threads)
     return timings

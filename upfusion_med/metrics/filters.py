@@ -166,16 +166,17 @@ def _mean_strips(
     strip = new_height if images.is_cuda else _strip_rows(batch, new_height, new_width)
     stack = images.new_empty(strip + margin, batch, planes, width)
     down = images.new_empty(strip, batch, planes, width)
-    result = images.new_empty(strip, batch, planes, new_width)
     for first in range(0, new_height, strip):
         rows = min(strip, new_height - first)
         part = images[first : first + rows + margin]
-        stacked, filtered = stack[: len(part)], result[:rows]
+        stacked = stack[: len(part)]
         stacked[:, :, :channels] = part
         add_products(stacked[:, :, :channels], stacked[:, :, channels:])
         _along_rows(stacked.view(len(part), -1), taps, 1, down[:rows].view(rows, -1))
-        _along_columns(down[:rows].view(-1, width), taps, 1, filtered.view(-1, new_width))
-        yield filtered
+        # The stack is of no more use, and its memory is still near.
+        means = stack.view(-1)[: rows * batch * planes * new_width].view(rows, batch, planes, new_width)
+        _along_columns(down[:rows].view(-1, width), taps, 1, means.view(-1, new_width))
+        yield means
 
 
 class LocalMoments(NamedTuple):
@@ -258,8 +259,9 @@ def pair_moment_strips(images: Tensor, taps: Taps) -> Iterator[PairMoments]:
     others = images.shape[1] - 1
     for means in _mean_strips(images, taps, 1 + 3 * others, _crossed_and_sums):
         mean, covariance, variances = means.split((1 + others, others, others), dim=2)
-        product = mean[:, :, :1] * mean[:, :, 1:]
-        squares = torch.addcmul(mean[:, :, :1].square(), mean[:, :, 1:], mean[:, :, 1:])
+        first, rest = mean[:, :, :1], mean[:, :, 1:]
+        product = first * rest
+        squares = torch.addcmul(first.square_(), rest, rest, out=rest)
         yield PairMoments(product, squares, covariance.sub_(product), variances.sub_(squares))
 
 

@@ -85,7 +85,7 @@ def _information(moments: LocalMoments) -> Tensor:
     terms = variance.new_empty(rows, batch, 2 * sources, width)
     kept, there = terms.chunk(2, dim=2)
     torch.add(one, of_source, alpha=1.0 / VIFP_NOISE, out=there)
-    gain = torch.div(covariance, of_source + _FLOOR)
+    gain = covariance / (of_source + _FLOOR)
     noise = torch.addcmul(of_fused.add_(VIFP_NOISE), gain, covariance, value=-1.0).clamp_(min=VIFP_NOISE + _FLOOR)
     torch.addcdiv(one, gain.square_().mul_(of_source), noise, out=kept)
     return terms

@@ -66,7 +66,8 @@ PAPER_METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         key="q_p",
         name="Phase congruency metric of Zhao",
-        convention="4 scales, 6 orientations; sliding 11×11 Gaussian, zero padding; product of three correlations",
+        convention="4 scales, 6 orientations; sliding 11×11 Gaussian, zero padding; product of three correlations; "
+        "feature maps in single precision after a spectrum in double (costs 1e-7)",
         source="Zhao, Laganière and Liu, IJICIC 3(6A) 2007; code metricZhao.m with Kovesi's phasecong2; facts C.7",
         value_range="0…about 1; fusion methods 0.2…0.6. Rewards emptiness and copies of one source",
         direction=Direction.HIGHER,
