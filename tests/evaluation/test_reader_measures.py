@@ -42,6 +42,19 @@ def test_the_composition_of_the_package_keeps_hue_where_the_custom_turns_it() ->
     assert turned[Composition.GAMUT] < 1.0 < turned[Composition.YCBCR]
 
 
+def test_a_palette_is_recognised_once_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def recognise(picture: np.ndarray) -> None:
+        calls.append(picture.ndim)
+
+    monkeypatch.setattr("upfusion_med.transforms.pseudo_colour.recognise", recognise)
+    sources = Sources.of(painted(0), disc(9), Modality.PET, {})
+    for _ in range(3):
+        measure(disc(2), sources, ("background_level",), Composition.LEGIBLE)
+    assert calls == [3]
+
+
 def test_the_copy_of_a_loses_no_uptake() -> None:
     a = painted(1)
     values = measure(grey(a), Sources.of(a, disc(9), Modality.SPECT, {"s": SCALE}), READER_KEYS, Composition.GAMUT)

@@ -7,13 +7,18 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import InputError, Modality
 from upfusion_med.evaluation.picture_levels import Levels, grey
+
+if TYPE_CHECKING:
+    from upfusion_med.transforms.legible_colour import LegibleColours
 
 _OF_COLOUR = frozenset({"saturation_kept", "hue_turned", "ciede2000_chroma"})
 _OF_SCALE = frozenset({"hot_uptake_lost", "uptake_error", "uptake_error_hue", "uptake_order_kept", "hot_contrast"})
@@ -57,23 +62,54 @@ def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.LEGI
     Returns:
         (H, W, 3) uint8, or (H, W) where A is grey.
     """
+    return _coloured(fused, a, how, LegiblePalette.of(a) if how is Composition.LEGIBLE else None)
+
+
+def _coloured(fused: Levels, a: Levels, how: Composition, palette: LegiblePalette | None) -> Levels:
+    """As `colour_picture`, with the palette of A that ``LEGIBLE`` goes by."""
     from upfusion_med.transforms import colour
 
     if a.ndim == 2:
         return fused
+    if palette is not None:
+        return palette.show(fused)
     chroma = colour.rgb_chroma(a.astype(np.float32))
     if how is Composition.YCBCR:
         return np.rint(np.clip(fused[..., None] + chroma, 0, 255)).astype(np.uint8)
-    from upfusion_med.transforms.legible_colour import LegibleColours
-    from upfusion_med.transforms.pseudo_colour import recognise
+    return colour.compose(fused / np.float32(255), chroma / np.float32(255))
 
-    luminance = fused / np.float32(255)
-    palette = recognise(a) if how is Composition.LEGIBLE else None
-    if palette is None:
-        return colour.compose(luminance, chroma / np.float32(255))
-    legible = LegibleColours.of(palette.colours / 255.0, stepped=palette.stepped)
-    shown = legible.show(luminance[..., None], palette.uptake(a)[..., None], (1.0, 1.0, 1.0))
-    return colour.compose(shown[0][..., 0], shown[1][..., 0, :])
+
+@dataclass(frozen=True, eq=False)
+class LegiblePalette:
+    """A known palette that a picture was drawn with, as far as it can be read at other luminances.
+
+    Attributes:
+        colours: The palette's colours at any luminance.
+        uptake: (H, W) position of the picture on the palette in 0..1.
+    """
+
+    colours: LegibleColours
+    uptake: NDArray[Any]
+
+    @classmethod
+    def of(cls, picture: Levels) -> LegiblePalette | None:
+        """The palette of (H, W, 3) uint8; None where it is not known or the picture is grey, (H, W)."""
+        from upfusion_med.transforms.legible_colour import LegibleColours
+        from upfusion_med.transforms.pseudo_colour import recognise
+
+        palette = recognise(picture) if picture.ndim == 3 else None
+        if palette is None:
+            return None
+        colours = LegibleColours.of(palette.colours / 255.0, stepped=palette.stepped)
+        return cls(colours, palette.uptake(picture))
+
+    def show(self, fused: Levels) -> Levels:
+        """The fused luminance (H, W) uint8 in the palette's colours, (H, W, 3) uint8."""
+        from upfusion_med.transforms import colour
+
+        luminance = fused / np.float32(255)
+        shown = self.colours.show(luminance[..., None], self.uptake[..., None], (1.0, 1.0, 1.0))
+        return colour.compose(shown[0][..., 0], shown[1][..., 0, :])
 
 
 def read_colour_scales(root: Path) -> dict[str, ColourScale]:
@@ -125,6 +161,11 @@ class Sources:
     scale: ColourScale | None = None
     uptake: NDArray[np.float64] | None = None
 
+    @cached_property
+    def palette(self) -> LegiblePalette | None:
+        """Palette of A by which composed pictures are coloured."""
+        return LegiblePalette.of(self.a)
+
     @classmethod
     def of(cls, a: Levels, b: Levels, modality: Modality, scales: Mapping[str, ColourScale]) -> Sources:
         """Find the palette of A and read its uptake."""
@@ -150,7 +191,7 @@ def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Compo
     values = dict.fromkeys(wanted, math.nan)
     if sources.modality not in (Modality.CT, Modality.PET, Modality.SPECT):
         return values
-    picture = colour_picture(fused, sources.a, how)
+    picture = _coloured(fused, sources.a, how, sources.palette if how is Composition.LEGIBLE else None)
     values |= {k: v for k, v in _levels(grey(picture), sources).items() if k in values}
     if sources.a.ndim == 3 and not (_OF_COLOUR | _OF_SCALE).isdisjoint(wanted):
         values |= {k: v for k, v in _colours(picture, sources, wanted).items() if k in values}
