@@ -153,6 +153,8 @@ def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Compo
         return values
     if not set(_UNEXPLAINED).isdisjoint(wanted):
         values |= {k: v for k, v in _unexplained(fused, sources).items() if k in values}
+    if set(wanted) <= set(_UNEXPLAINED):
+        return values
     picture = colour_picture(fused, sources.a, how)
     values |= {k: v for k, v in _levels(grey(picture), sources).items() if k in values}
     if sources.a.ndim == 3 and not (_OF_COLOUR | _OF_SCALE).isdisjoint(wanted):
