@@ -23,7 +23,7 @@ _DECIMALS = {
     "mse": 5, "n_abf": 5, "background_level": 1, "zero_background_touched": 1, "bright_kept": 2, "hot_uptake_lost": 1,
     "uptake_error": 1, "tissue_level": 2, "mri_edges_kept": 2, "saturation_kept": 2, "hue_turned": 1,
     "ciede2000_chroma": 1, "uptake_error_hue": 1, "hot_contrast": 2, "slice_flicker": 2,
-    "unexplained_structure": 2, "unexplained_patch": 0,
+    "unexplained_structure": 2, "unexplained_patch": 1,
 }  # fmt: skip
 _LABELS = {
     "vif_sum": "VIF sum", "ssim_l1": "SSIM (L=1)", "ssim_l1_a": "SSIM_a (L=1)", "ssim_l1_b": "SSIM_b (L=1)",

@@ -126,7 +126,7 @@ READER_METRICS: tuple[MetricSpec, ...] = (
         "share of the fused image's local variance that no local mixture of the sources explains: rest of a fit by "
         "A, B and 1 in 11×11 Gaussian windows, beyond one grey level, %",
         _OWN,
-        "0…100 %; maximum rule on medical pairs 0.7…2.5",
+        "0…100 %; maximum rule on medical pairs 0.9…4.0",
         Direction.ZERO,
         "unexplained.unexplained_structure",
     ),
