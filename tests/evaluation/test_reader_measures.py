@@ -86,6 +86,21 @@ def test_ct_has_bone_and_no_uptake() -> None:
     assert math.isnan(values["saturation_kept"])
 
 
+def test_what_no_source_explains_is_measured_before_colours() -> None:
+    a, b = painted(1), disc(9)
+    sources = Sources.of(a, b, Modality.PET, {"s": SCALE})
+    average = ((grey(a).astype(int) + b) // 2).astype(np.uint8)
+    invented = average.copy()
+    invented[2:8, 2:8] = 150
+    keys = ("unexplained_structure", "unexplained_patch")
+    assert measure(average, sources, keys, Composition.LEGIBLE) == dict.fromkeys(keys, 0.0)
+    found = measure(invented, sources, keys, Composition.LEGIBLE)
+    assert found["unexplained_structure"] > 0.1
+    assert 20 < found["unexplained_patch"] < 300
+    tiny = measure(average[:10], Sources(a[:10], b[:10], Modality.PET), keys, Composition.LEGIBLE)
+    assert all(math.isnan(v) for v in tiny.values())
+
+
 def test_pairs_that_are_not_medical_have_no_readers_measures() -> None:
     values = measure(disc(1), Sources(disc(1), disc(2), Modality.INFRARED), READER_KEYS, Composition.GAMUT)
     assert all(math.isnan(v) for v in values.values())

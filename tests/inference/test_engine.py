@@ -97,3 +97,12 @@ def test_one_slice_that_holds_something_is_enough():
     a = np.zeros((5, 32, 32), np.float32)
     a[3, 0, 0] = 1
     assert engine.representative_slices(a, a).tolist() == [3]
+
+
+def test_nearly_empty_slices_at_the_ends_decide_nothing():
+    a = np.zeros((40, 32, 32), np.float32)
+    a[:, 12:20, 12:20] = 1
+    a[10:30, 4:28, 4:28] = 1
+    chosen = engine.representative_slices(a, np.zeros_like(a))
+    assert chosen.min() >= 10
+    assert chosen.max() < 30

@@ -14,6 +14,7 @@ from upfusion_med.metrics.colour_fidelity import colour_fidelity
 from upfusion_med.metrics.reader import (
     background_level,
     bright_kept,
+    flicker_steps,
     mri_edges_kept,
     slice_flicker,
     tissue_level,
@@ -84,6 +85,16 @@ def test_a_level_that_jumps_from_slice_to_slice_is_flicker() -> None:
     assert slice_flicker(jumping, a, a) == pytest.approx(5.0)
     assert slice_flicker(np.moveaxis(jumping, 2, 0), *(np.moveaxis(a, 2, 0),) * 2, axis=0) == pytest.approx(5.0)
     assert np.isnan(slice_flicker(a[..., :1], a[..., :1], a[..., :1]))
+
+
+def test_steps_lie_where_the_level_jumps() -> None:
+    a = np.zeros((3, 4, 5))
+    fused = a.copy()
+    fused[1, 2, 3:] = 7
+    steps = flicker_steps(fused, a, a)
+    assert steps.shape == (3, 4, 4)
+    assert steps[1, 2, 2] == 7
+    assert steps.sum() == 7
 
 
 def test_values_that_are_not_finite_or_do_not_fit_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""``upfusion bench``: the speed of this package on this machine, and its metrics beside reference values."""
+"""``upfusion bench``: what this package costs on this machine, and measurements of its own parts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Annotated, Optional
 
 import typer
 
-from upfusion_med.cli import bench_influence, bench_network
+from upfusion_med.cli import bench_influence, bench_network, bench_unexplained, bench_volume
 
 app = typer.Typer(add_completion=False)
 app.command("network")(bench_network.network)
 app.command("influence")(bench_influence.influence)
+app.command("unexplained")(bench_unexplained.unexplained)
+app.command("volume")(bench_volume.volume)
 
 
 @app.command()

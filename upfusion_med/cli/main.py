@@ -70,7 +70,9 @@ app.add_typer(
 app.command("train", no_args_is_help=True)(train.train)
 app.command("ablate", no_args_is_help=True)(ablate.ablate)
 app.add_typer(weights.app, name="weights", help="Convert published weights, export models.", no_args_is_help=True)
-app.add_typer(bench.app, name="bench", help="Measure the speed of this package on this machine.", no_args_is_help=True)
+app.add_typer(
+    bench.app, name="bench", help="Measure this package: speed, metrics, networks, volumes.", no_args_is_help=True
+)
 
 
 def main() -> None:

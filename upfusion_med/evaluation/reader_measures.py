@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from upfusion_med.transforms.legible_colour import LegibleColours
 
 _OF_COLOUR = frozenset({"saturation_kept", "hue_turned", "ciede2000_chroma"})
+_UNEXPLAINED = ("unexplained_structure", "unexplained_patch")
 _OF_SCALE = frozenset({"hot_uptake_lost", "uptake_error", "uptake_error_hue", "uptake_order_kept", "hot_contrast"})
 #: File with the palettes of a set's pictures, beside its folders: map, index, r, g, b.
 SCALE_FILE = "colour_scale.csv"
@@ -191,11 +192,25 @@ def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Compo
     values = dict.fromkeys(wanted, math.nan)
     if sources.modality not in (Modality.CT, Modality.PET, Modality.SPECT):
         return values
+    if not set(_UNEXPLAINED).isdisjoint(wanted):
+        values |= {k: v for k, v in _unexplained(fused, sources).items() if k in values}
+    if set(wanted) <= set(_UNEXPLAINED):
+        return values
     picture = _coloured(fused, sources.a, how, sources.palette if how is Composition.LEGIBLE else None)
     values |= {k: v for k, v in _levels(grey(picture), sources).items() if k in values}
     if sources.a.ndim == 3 and not (_OF_COLOUR | _OF_SCALE).isdisjoint(wanted):
         values |= {k: v for k, v in _colours(picture, sources, wanted).items() if k in values}
     return values
+
+
+def _unexplained(fused: Levels, sources: Sources) -> dict[str, float]:
+    """Structure of the fused luminance, before it is coloured, that neither source explains; NaN for tiny pictures."""
+    from upfusion_med.metrics.unexplained import WINDOW_SIZE, unexplained_structure
+
+    if min(fused.shape) < WINDOW_SIZE:
+        return {}
+    found = unexplained_structure(fused, grey(sources.a), sources.b)
+    return dict(zip(_UNEXPLAINED, (found.share, float(found.largest_patch)), strict=True))
 
 
 def _levels(fused: Levels, sources: Sources) -> dict[str, float]:

@@ -45,6 +45,8 @@ class Score:
 _MEASURING_CODE = (
     "upfusion_med.metrics/*",
     "upfusion_med.transforms/colour.py",
+    "upfusion_med.transforms/legible_colour.py",
+    "upfusion_med.transforms/pseudo_colour.py",
     "upfusion_med.evaluation/picture_levels.py",
     "upfusion_med.evaluation/reader_measures.py",
 )

@@ -134,11 +134,28 @@ def mri_edges_kept(fused: Array, mri: Array, at_least: float = 0.5) -> float:
     return float(kept.mean())
 
 
-def slice_flicker(fused: Array, a: Array, b: Array, axis: int = -1) -> float:
-    """Change from slice to slice beyond what the sources change, in grey levels.
+def flicker_steps(fused: Array, a: Array, b: Array, axis: int = -1) -> NDArray[np.float64]:
+    """What each voxel changes to the next slice beyond the larger change of the sources, in grey levels.
 
-    Per pixel and pair of neighbouring slices: |ΔF| − max(|ΔA|, |ΔB|), nothing below 0; the mean of it. Any rule that
-    works pixel by pixel without amplifying, such as the maximum or the average, gives exactly 0.
+    |ΔF| − max(|ΔA|, |ΔB|), nothing below 0. Any rule that works pixel by pixel without amplifying, such as the maximum
+    or the average, gives exactly 0.
+
+    Args:
+        fused: (I, J, K) grey levels in 0..255.
+        a: As ``fused``.
+        b: As ``fused``.
+        axis: The axis slices follow along.
+
+    Returns:
+        As ``fused``, one shorter along ``axis``.
+    """
+    fused, a, b = _checked(fused, a, b)
+    own, first, second = (np.abs(np.diff(x, axis=axis)) for x in (fused, a, b))
+    return np.maximum(own - np.maximum(first, second), 0.0)
+
+
+def slice_flicker(fused: Array, a: Array, b: Array, axis: int = -1) -> float:
+    """Change from slice to slice beyond what the sources change, in grey levels: the mean of `flicker_steps`.
 
     Args:
         fused: (I, J, K) grey levels in 0..255.
@@ -149,8 +166,4 @@ def slice_flicker(fused: Array, a: Array, b: Array, axis: int = -1) -> float:
     Returns:
         0 is right; NaN for a single slice.
     """
-    fused, a, b = _checked(fused, a, b)
-    if fused.shape[axis] < 2:
-        return float("nan")
-    own, first, second = (np.abs(np.diff(x, axis=axis)) for x in (fused, a, b))
-    return float(np.maximum(own - np.maximum(first, second), 0.0).mean())
+    return _mean(flicker_steps(fused, a, b, axis))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from upfusion_med.core import InputError, MissingPackageError
 from upfusion_med.networks.registry import CODE_PREFIX
 from upfusion_med.weights.prompts import PromptTable
+from upfusion_med.weights.safetensors_header import sort_metadata
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -136,6 +137,7 @@ def write_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial")
     save_file(tensors, beside, metadata=metadata)
+    sort_metadata(beside)
     beside.chmod(0o644)  # safetensors writes files that only their owner can read
     beside.replace(path)
     return sha256_of(path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from upfusion_med.core import InputError, MissingPackageError, RuntimeFailure, UsageError
 from upfusion_med.weights.checkpoint import sha256_of
 from upfusion_med.weights.prompts import UNIVERSAL
+from upfusion_med.weights.safetensors_header import sort_metadata
 from upfusion_med.weights.text_encoder import ClipTextEncoder
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ def write_weights(state: Mapping[str, Tensor], destination: Path, metadata: Mapp
     part = destination.with_name(f".{destination.name}.{os.getpid()}.part")
     try:
         save_file(dict(state), part, metadata=dict(metadata))
+        sort_metadata(part)
         part.replace(destination)
     except (OSError, SafetensorError) as error:
         raise RuntimeFailure(

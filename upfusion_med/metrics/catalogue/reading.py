@@ -121,6 +121,26 @@ READER_METRICS: tuple[MetricSpec, ...] = (
         "reader.slice_flicker",
     ),
     _line(
+        "unexplained_structure",
+        "Unexplained structure",
+        "share of the fused image's local variance that no local mixture of the sources explains: rest of a fit by "
+        "A, B and 1 in 11×11 Gaussian windows, beyond one grey level, %",
+        _OWN,
+        "0…100 %; maximum rule on medical pairs 0.9…4.0",
+        Direction.ZERO,
+        "unexplained.unexplained_structure",
+    ),
+    _line(
+        "unexplained_patch",
+        "Largest unexplained patch",
+        "pixels of the largest region where the unexplained standard deviation is above 4 levels and above half of the "
+        "livelier source's",
+        _OWN,
+        "≥ 0 pixels",
+        Direction.ZERO,
+        "unexplained.unexplained_structure",
+    ),
+    _line(
         "uptake_error",
         "Uptake error",
         "mean error of the uptake read back by nearest colour, % of the scale, where uptake is above 15 %",

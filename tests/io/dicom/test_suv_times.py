@@ -1,0 +1,162 @@
+"""From when to when the dose decays: the start of the series, its many corrections and vendors' own times."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.io.dicom.suv_phantom import T_HALF, expected, factor, pet, tracer
+from upfusion_med.io.dicom.decay import average_time_s
+from upfusion_med.io.dicom.suv import suv_scale
+
+
+def test_start_correction_decays_the_dose_to_the_series_time():
+    assert factor() == pytest.approx([expected(3600)], rel=1e-12)
+
+
+def test_admin_correction_takes_the_dose_as_it_was_given():
+    def tweak(d, k):
+        d.DecayCorrection = "ADMIN"
+        tracer(d).RadiopharmaceuticalStartDateTime = tracer(d).RadiopharmaceuticalStartTime = ""
+
+    assert factor(tweak) == pytest.approx([expected(0)], rel=1e-12)
+
+
+def test_no_correction_decays_to_the_average_time_of_each_frame():
+    def tweak(d, k):
+        d.DecayCorrection, d.CorrectedImage = "NONE", ["ATTN"]
+        d.AcquisitionTime = ("100000", "100500")[k]
+
+    middle = average_time_s(180, T_HALF)
+    assert factor(tweak, 2) == pytest.approx([expected(3600 + middle), expected(3900 + middle)], rel=1e-12)
+
+
+def test_scan_time_of_ge_goes_before_counting_back():
+    def tweak(d, k):
+        d.SeriesTime, d.Manufacturer, d.FrameReferenceTime = "113000", "GE MEDICAL SYSTEMS", 5000
+        block = d.private_block(0x0009, "GEMS_PETD_01", create=True)
+        block.add_new(0x0D, "DT", "20250304095500.00")
+
+    assert factor(tweak) == pytest.approx([expected(3300)], rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [b"20250304095500.00 ", "20250304095500.00"])
+def test_scan_time_of_ge_without_creator_and_as_bytes(value):
+    def tweak(d, k):
+        d.SeriesTime, d.Manufacturer = "113000", "GE MEDICAL SYSTEMS"
+        d.add_new(0x0009100D, "UN" if isinstance(value, bytes) else "DT", value)
+
+    assert factor(tweak) == pytest.approx([expected(3300)], rel=1e-12)
+
+
+def test_private_tag_of_another_vendor_is_not_taken_for_ge():
+    def tweak(d, k):
+        d.SeriesTime, d.Manufacturer = "113000", "SIEMENS"
+        d.add_new(0x0009100D, "DT", "20250304095500.00")
+
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+
+
+def test_counting_back_uses_each_slices_own_time():
+    def tweak(d, k):
+        d.SeriesTime = "113000"
+        d.AcquisitionTime = ("100230", "100530")[k]
+        d.FrameReferenceTime = 1000 * ((150, 330)[k] + average_time_s(180, T_HALF))
+
+    assert factor(tweak, 2) == pytest.approx([expected(3600)] * 2, rel=1e-9)
+
+
+def test_earliest_acquisition_is_the_last_resort_and_warned_of():
+    def tweak(d, k):
+        d.SeriesTime = "113000"
+        d.AcquisitionTime = ("100300", "100000")[k]
+
+    scale = suv_scale(*pet(tweak, 2))
+    assert scale.factors == pytest.approx([expected(3600)] * 2, rel=1e-12)
+    assert "earliest acquisition" in scale.warnings[0]
+
+
+def test_earliest_acquisition_counts_slices_outside_the_chosen_ones():
+    def tweak(d, k):
+        d.SeriesTime = "113000"
+        d.AcquisitionTime = ("100000", "100300")[k]
+
+    planes, headers = pet(tweak, 2)
+    assert suv_scale(planes[1:], headers).factors == pytest.approx([expected(3600)], rel=1e-12)
+
+
+def test_acquisition_microseconds_before_the_series_still_means_series_time():
+    def tweak(d, k):
+        d.SeriesTime, d.AcquisitionTime = "100000.000000", "095959.999995"
+
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+
+
+def test_rules_that_disagree_by_more_than_one_percent_are_warned_of():
+    def tweak(d, k):
+        d.FrameReferenceTime = 1000 * 700  # 2 ** ((700 - 89.858) / 6586.2) = 1.0663
+
+    scale = suv_scale(*pet(tweak))
+    assert scale.factors == pytest.approx([expected(3600)], rel=1e-12)
+    assert "+6.6 %" in scale.warnings[0]
+
+
+def test_acquisition_after_midnight_without_a_date_is_the_next_day():
+    def tweak(d, k):
+        d.SeriesTime, d.AcquisitionTime = "235900", "000100"
+        del d.AcquisitionDate
+        tracer(d).RadiopharmaceuticalStartDateTime = "20250304225900"
+
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+
+
+def test_bare_start_time_many_hours_before_the_scan_is_warned_of():
+    def tweak(d, k):
+        tracer(d).RadiopharmaceuticalStartTime = "103000"
+        tracer(d).RadionuclideHalfLife = 282240
+        del tracer(d).RadiopharmaceuticalStartDateTime, tracer(d).RadionuclideCodeSequence
+
+    scale = suv_scale(*pet(tweak))
+    assert scale.factors == pytest.approx([expected(23.5 * 3600, half_life=282240)], rel=1e-12)
+    assert "23.5 hours before the scan" in scale.warnings[0]
+
+
+def test_bare_start_time_after_the_scan_is_on_the_day_before():
+    def tweak(d, k):
+        d.SeriesTime = d.AcquisitionTime = "003000"
+        tracer(d).RadiopharmaceuticalStartTime = "233000"
+        del tracer(d).RadiopharmaceuticalStartDateTime
+
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+
+
+@pytest.mark.parametrize("frame_reference_ms", [0, 1000 * average_time_s(180, T_HALF)])
+def test_bare_start_time_is_on_the_day_of_the_scan_where_the_series_was_rewritten_days_later(frame_reference_ms):
+    def tweak(d, k):
+        d.SeriesDate, d.SeriesTime, d.FrameReferenceTime = "20250307", "080000", frame_reference_ms
+        del tracer(d).RadiopharmaceuticalStartDateTime
+
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-9)
+
+
+def test_offset_of_the_start_is_put_into_the_clock_of_the_series():
+    def tweak(d, k):
+        d.TimezoneOffsetFromUTC = "+0100"
+        tracer(d).RadiopharmaceuticalStartDateTime = "20250304080000+0000"
+
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+
+
+def test_offset_without_one_of_the_series_is_warned_of():
+    def tweak(d, k):
+        tracer(d).RadiopharmaceuticalStartDateTime = "20250304090000+0000"
+
+    scale = suv_scale(*pet(tweak))
+    assert scale.factors == pytest.approx([expected(3600)], rel=1e-12)
+    assert "offset from UTC" in scale.warnings[0]
+
+
+def test_no_elapsed_time_is_legal():
+    def tweak(d, k):
+        tracer(d).RadiopharmaceuticalStartDateTime = "20250304100000"
+
+    assert factor(tweak) == pytest.approx([expected(0)], rel=1e-12)

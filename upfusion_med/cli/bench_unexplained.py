@@ -1,0 +1,57 @@
+"""``upfusion bench unexplained``: pictures of what fused images show that neither source explains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from upfusion_med.core import Device
+
+
+def unexplained(
+    root: Annotated[Path, typer.Option(help="Root folder of the data set.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture (PNG) to write.")],
+    data: Annotated[str, typer.Option(help="Name of the data set.")] = "harvard",
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Split of the data set. Default: its test pairs."),
+    ] = None,
+    every: Annotated[int, typer.Option(help="Look at every n-th pair of each kind.")] = 1,
+    model: Annotated[str, typer.Option(help="Shipped name, or path of a weights file.")] = "upfusion",
+    method: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Rule to show beside it; may be given several times. Default: max and laplacian."),
+    ] = None,
+    worst: Annotated[int, typer.Option(help="Pairs of each kind to show.")] = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Show the pairs in which a network's result has the largest patches that neither source explains.
+
+    The figures themselves are columns of `upfusion benchmark`: unexplained_structure and unexplained_patch.
+
+    Example: upfusion bench unexplained --root harvard --split dev -o unexplained.png
+    """
+    from upfusion_med.cli.progress import TerminalProgress
+    from upfusion_med.evaluation.datasets import get_data_set
+    from upfusion_med.evaluation.influence import every_nth
+    from upfusion_med.evaluation.methods import Method, RuleMethod, model_method
+    from upfusion_med.evaluation.pair_search import find_pairs
+    from upfusion_med.evaluation.unexplained_picture import WHITE_LEVELS, draw_maps, worst_pairs
+
+    found = find_pairs(get_data_set(data), root, split)
+    rules = ["max", "laplacian"] if method is None else method
+    methods: list[Method] = [model_method(model, None, Device.AUTO), *(RuleMethod(name) for name in rules)]
+    with TerminalProgress(quiet) as progress:
+        shown = worst_pairs(every_nth(found.pairs, every), methods, worst, progress)
+    title = (
+        f"Largest patches that neither source explains in {model}, {data} {found.split}; maps: white {WHITE_LEVELS:g} "
+        "levels and more, red: patches"
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    draw_maps(shown, title).save(output)
+    for row in shown:
+        figures = ", ".join(f"{name} {x.share:.2f} % / {x.largest_patch} px" for name, _, x in row.results)
+        typer.echo(f"{row.pair.id}: {figures}")
+    typer.echo(f"Written to {output}")
