@@ -13,10 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import InputError, Modality
+from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.picture_levels import Levels, grey
+from upfusion_med.inference.functional_colours import KEEP
+from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, LegibleColours
 
 _OF_COLOUR = frozenset({"saturation_kept", "hue_turned", "ciede2000_chroma"})
-_OF_SCALE = frozenset({"hot_uptake_lost", "uptake_error", "uptake_error_hue", "uptake_order_kept", "hot_contrast"})
+_OF_SCALE = frozenset(
+    {"hot_uptake_lost", "uptake_error", "uptake_error_hue", "uptake_order_kept", "hot_contrast", "darker_when_hotter"}
+)
 #: File with the palettes of a set's pictures, beside its folders: map, index, r, g, b.
 SCALE_FILE = "colour_scale.csv"
 #: Mean distance in RGB levels up to which a picture counts as drawn with a palette (JPEG noise included).
@@ -46,13 +51,16 @@ class Composition(str, Enum):
         return "fused Y joined with Cb and Cr of A, clipped to 0..255 (the custom of fusion papers)"
 
 
-def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE) -> Levels:
+def colour_picture(
+    fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE, onset: float = ONSET_OF_PICTURES
+) -> Levels:
     """The fused luminance in the colours of A.
 
     Args:
         fused: (H, W) uint8.
         a: (H, W) or (H, W, 3) uint8; grey gives a grey picture.
         how: Rule for colours that do not exist, or cannot be read, at the new luminance.
+        onset: Uptake at which legible colours have fully set in.
 
     Returns:
         (H, W, 3) uint8, or (H, W) where A is grey.
@@ -64,15 +72,14 @@ def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.LEGI
     chroma = colour.rgb_chroma(a.astype(np.float32))
     if how is Composition.YCBCR:
         return np.rint(np.clip(fused[..., None] + chroma, 0, 255)).astype(np.uint8)
-    from upfusion_med.transforms.legible_colour import LegibleColours
     from upfusion_med.transforms.pseudo_colour import recognise
 
     luminance = fused / np.float32(255)
     palette = recognise(a) if how is Composition.LEGIBLE else None
     if palette is None:
         return colour.compose(luminance, chroma / np.float32(255))
-    legible = LegibleColours.of(palette.colours / 255.0, stepped=palette.stepped)
-    shown = legible.show(luminance[..., None], palette.uptake(a)[..., None], (1.0, 1.0, 1.0))
+    legible = LegibleColours.of(palette.table, stepped=palette.stepped)
+    shown = legible.show(luminance[..., None], palette.uptake(a)[..., None], (1.0, 1.0, 1.0), onset)
     return colour.compose(shown[0][..., 0], shown[1][..., 0, :])
 
 
@@ -96,6 +103,18 @@ def read_colour_scales(root: Path) -> dict[str, ColourScale]:
     return {name: np.array([c[1:] for c in sorted(entries)]) for name, entries in colours.items()}
 
 
+def scales_of(pairs: PairList) -> dict[str, ColourScale]:
+    """The palettes that pictures A of a run may be drawn with: the set's, and the table for those drawn anew.
+
+    Raises:
+        InputError: see `read_colour_scales`.
+    """
+    from upfusion_med.transforms.luts import DEFAULT_LUT, get_lut
+
+    scales = read_colour_scales(pairs.root) if pairs.root is not None else {}
+    return scales if pairs.colours == KEEP else {**scales, DEFAULT_LUT: get_lut(DEFAULT_LUT).table * 255.0}
+
+
 def _nearest_scale(picture: Levels, scales: Mapping[str, ColourScale]) -> ColourScale | None:
     """The palette that the coloured pixels were drawn with, or None."""
     coloured = np.unique(picture[np.ptp(picture, axis=2) > 0].reshape(-1, 3), axis=0).astype(np.float64)
@@ -117,6 +136,7 @@ class Sources:
         modality: Kind of A.
         scale: Palette of A, or None.
         uptake: (H, W) position of A on the palette in 0..1, or None.
+        onset: Uptake at which legible colours have fully set in.
     """
 
     a: Levels
@@ -124,14 +144,22 @@ class Sources:
     modality: Modality
     scale: ColourScale | None = None
     uptake: NDArray[np.float64] | None = None
+    onset: float = ONSET_OF_PICTURES
 
     @classmethod
-    def of(cls, a: Levels, b: Levels, modality: Modality, scales: Mapping[str, ColourScale]) -> Sources:
+    def of(
+        cls,
+        a: Levels,
+        b: Levels,
+        modality: Modality,
+        scales: Mapping[str, ColourScale],
+        onset: float = ONSET_OF_PICTURES,
+    ) -> Sources:
         """Find the palette of A and read its uptake."""
         from upfusion_med.metrics.uptake_reading import read_back
 
         scale = _nearest_scale(a, scales) if a.ndim == 3 and modality.is_emission else None
-        return cls(a, b, modality, scale, None if scale is None else read_back(a, scale))
+        return cls(a, b, modality, scale, None if scale is None else read_back(a, scale), onset)
 
 
 def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Composition) -> dict[str, float]:
@@ -150,7 +178,7 @@ def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Compo
     values = dict.fromkeys(wanted, math.nan)
     if sources.modality not in (Modality.CT, Modality.PET, Modality.SPECT):
         return values
-    picture = colour_picture(fused, sources.a, how)
+    picture = colour_picture(fused, sources.a, how, sources.onset)
     values |= {k: v for k, v in _levels(grey(picture), sources).items() if k in values}
     if sources.a.ndim == 3 and not (_OF_COLOUR | _OF_SCALE).isdisjoint(wanted):
         values |= {k: v for k, v in _colours(picture, sources, wanted).items() if k in values}
@@ -184,6 +212,7 @@ def _colours(picture: Levels, sources: Sources, wanted: Collection[str]) -> dict
         values["hot_uptake_lost"] = uptake_reading.hot_uptake_lost(sources.uptake, shown)
         values["uptake_error"] = uptake_reading.uptake_error(sources.uptake, shown)
         values["uptake_order_kept"] = uptake_reading.uptake_order_kept(sources.uptake, shown, sources.uptake > 0)
+        values["darker_when_hotter"] = uptake_reading.darker_when_hotter(sources.uptake, grey(picture))
         active = sources.uptake > uptake_reading.UPTAKE_FLOOR
         by_hue = uptake_reading.read_back_by_hue(picture[active], sources.scale)
         values["uptake_error_hue"] = uptake_reading.uptake_error(sources.uptake[active], by_hue)
