@@ -112,3 +112,12 @@ def test_help_names_the_sets_and_rules() -> None:
     text = call("benchmark", "--help")
     for word in ("harvard", "gfp-pc", "laplacian", "--published", "--jobs"):
         assert word in text
+
+
+def test_results_made_from_the_pictures_as_they_are_are_refused_beside_other_colours(folders: Path) -> None:
+    said = call(
+        "benchmark", "folders", "--a", folders / "a", "--b", folders / "b", "--modality", "pet",
+        "--functional-colours", "auto", "--fused", f"OURS={folders / 'fused'}", "-o", folders / "run", fails=UsageError,
+    )  # fmt: skip
+    assert "leave one of them out" in said
+    assert not (folders / "run").exists()

@@ -8,6 +8,7 @@ import pytest
 from tests.inference.maximum_backend import MaximumBackend
 from upfusion_med.core import Blend, FuseSettings, Modality, UsageError, Volume
 from upfusion_med.inference import fuse
+from upfusion_med.inference import result as result_module
 from upfusion_med.transforms.colour import luma
 from upfusion_med.transforms.luts import get_lut
 from upfusion_med.transforms.pseudo_colour import get_palette
@@ -61,6 +62,29 @@ def test_kept_colours_are_the_pictures_own_and_stay_readable(coloured):
     )
     assert legible.mean() < 0.03
     assert legible.mean() < 0.5 * exact.mean()
+
+
+def notes_on(monkeypatch, result) -> tuple[object, list[str]]:
+    """The colour bar and the lines that a contact sheet is drawn with."""
+    drawn = {}
+    monkeypatch.setattr(result_module, "render_contact_sheet", lambda *_, **words: drawn.update(words))
+    result.contact_sheet()
+    return drawn["legend"], drawn["notes"]
+
+
+def test_kept_colours_of_a_known_palette_have_a_colour_bar_of_relative_uptake(coloured, monkeypatch):
+    mri, pet, _ = coloured
+    legend, notes = notes_on(monkeypatch, run(mri, pet, functional_colours="keep"))
+    assert (legend.low, legend.high, legend.units, legend.name) == (0, 1, "uptake, relative", "palette of the picture")
+    np.testing.assert_array_equal(legend.colours, get_palette("rainbow").colours)
+    assert any("unit is not known" in line for line in notes)
+
+
+def test_kept_colours_of_an_unknown_palette_have_no_colour_bar_and_a_line_says_so(coloured, monkeypatch):
+    mri, pet, _ = coloured
+    legend, notes = notes_on(monkeypatch, run(mri, pet.with_array(255.0 - pet.array)))
+    assert legend is None
+    assert any(line.startswith("No colour bar") for line in notes)
 
 
 def test_a_palette_can_be_named_and_doubt_is_said(coloured):

@@ -5,6 +5,7 @@ import pytest
 
 from upfusion_med.core import InputError
 from upfusion_med.metrics.uptake_reading import (
+    darker_when_hotter,
     hot_contrast,
     hot_pixels,
     hot_uptake_lost,
@@ -123,6 +124,15 @@ def test_luminance_of_a_scale_that_falls_does_not_keep_the_order() -> None:
     luminance = falling[(uptake * 3).astype(int)] @ [0.299, 0.587, 0.114]
     assert uptake_order_kept(uptake, luminance) == pytest.approx(0.8)  # ranks 1, 2, 4, 3
     assert uptake_order_kept(uptake, read_back(falling[(uptake * 3).astype(int)], falling)) == pytest.approx(1.0)
+
+
+def test_pixels_darker_than_colder_ones_are_counted() -> None:
+    assert darker_when_hotter(UPTAKE, 200 * UPTAKE) == 0
+    beyond_peak = 200 * np.minimum(UPTAKE, 1.2 - UPTAKE)
+    judged = UPTAKE > 0.15
+    assert darker_when_hotter(UPTAKE, beyond_peak) == pytest.approx(100 * (UPTAKE >= 0.65)[judged].mean(), abs=0.5)
+    assert darker_when_hotter(UPTAKE, 100 - 3 * UPTAKE) == 0, "a fall of less than 4 levels is not seen"
+    assert np.isnan(darker_when_hotter(np.zeros((2, 2)), np.zeros((2, 2))))
 
 
 def test_hot_contrast_falls_with_the_difference_and_knows_its_surroundings() -> None:

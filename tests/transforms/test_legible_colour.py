@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from upfusion_med.core import UsageError
 from upfusion_med.transforms.colour import compose, luma, rgb_chroma
-from upfusion_med.transforms.legible_colour import ONSET_OF_STUDIES, READING_ERROR, LegibleColours
+from upfusion_med.transforms.legible_colour import COLD, ONSET_OF_STUDIES, READING_ERROR, LegibleColours
 from upfusion_med.transforms.luts import get_lut
 from upfusion_med.transforms.pseudo_colour import get_palette
 
@@ -98,6 +99,35 @@ def test_uptake_fades_in_without_a_step():
     uptake = np.linspace(0, 2 * ONSET_OF_STUDIES, 400, dtype=np.float32)[:, None, None]
     shown, _ = legible.show(np.full_like(uptake, 0.8), uptake, SPACING, ONSET_OF_STUDIES)
     assert np.abs(np.diff(shown[:, 0, 0])).max() < 0.02
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_limits_of_cold_uptake_only_rise(name):
+    legible = LegibleColours.of(TABLES[name])
+    cold = slice(0, int(COLD * len(legible.luminance)) + 1)
+    assert (np.diff(legible.darkest[cold]) >= -1e-6).all()
+    assert (np.diff(legible.brightest[cold]) >= -1e-6).all()
+    assert (legible.darkest <= legible.luminance + 1e-6).all()
+    assert (legible.brightest >= legible.luminance - 1e-6).all()
+    assert legible.darkest[0] == 0, "no uptake gives no light"
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 0.9])
+def test_cold_uptake_of_a_picture_stays_in_order_on_any_mri(level):
+    table = TABLES["rainbow"]
+    entry = np.arange(1, int(0.2 * len(table)))
+    uptake = (entry / (len(table) - 1)).astype(np.float32)[:, None, None]
+    picture = compose(*LegibleColours.of(table).show(np.full_like(uptake, level), uptake, SPACING))
+    assert spearmanr(entry, read(picture, table)[:, 0, 0]).statistic > 0.95
+
+
+def test_cold_uptake_keeps_its_colour_on_black():
+    table = TABLES["rainbow"]
+    entry = np.arange(5, int(0.2 * len(table)))
+    uptake = (entry / (len(table) - 1)).astype(np.float32)[:, None, None]
+    picture = compose(*LegibleColours.of(table).show(np.zeros_like(uptake), uptake, SPACING)).astype(float)
+    assert picture.max(-1).min() >= 1
+    assert ((picture.max(-1) - picture.min(-1)) / picture.max(-1)).mean() > 0.95
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((1, 3)), np.zeros((5, 4)), np.full((5, 3), 2.0)])

@@ -86,6 +86,13 @@ def benchmark(
             "luminance, or Cb and Cr of A."
         ),
     ] = ColourOption.LEGIBLE,
+    functional_colours: Annotated[
+        str,
+        typer.Option(
+            help="PET and SPECT pictures in colours: keep them, auto: read a known palette back as uptake and show "
+            "that through this package's colour table, or the palette's name. It changes A, so the scores too."
+        ),
+    ] = "keep",
     published: Annotated[bool, typer.Option("--published", help="Show the papers' values beside ours.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: one per core.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
@@ -104,6 +111,7 @@ def benchmark(
       upfusion benchmark folders --a vi --b ir --method max --method average -o run
     """
     chosen = choose_pairs_of_run(data, root, a, b, split, pairs, modality, slices)
+    chosen = choose_colours(chosen, functional_colours, fused or [], published)
     methods = choose_methods(chosen, model or [], method, fused or [], prompt, device)
     results = run(chosen, methods, metrics, output, reference, published, jobs, seed, report, quiet, colour.value)
     if not quiet:
@@ -149,6 +157,24 @@ def choose_pairs_of_run(
     else:
         names = subsets.read_pair_list(Path(pairs))
     return subsets.choose_pairs(found, names, Path(pairs).name)
+
+
+def choose_colours(pairs: PairList, asked: str, folders: list[str], published: bool) -> PairList:
+    """The pairs with A in the colours asked for.
+
+    Raises:
+        UsageError: an unknown palette, or results beside it that were made from the pictures as they are.
+    """
+    from upfusion_med.evaluation.source_colours import with_functional_colours
+    from upfusion_med.inference.functional_colours import KEEP
+
+    found = with_functional_colours(pairs, asked)
+    if found.colours != KEEP and (folders or published):
+        raise UsageError(
+            f"--functional-colours {asked} changes the pictures that are fused, and --fused and --published bring "
+            "scores of the pictures as they are; leave one of them out."
+        )
+    return found
 
 
 def choose_methods(

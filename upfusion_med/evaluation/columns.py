@@ -14,15 +14,15 @@ PER_SOURCE = {"vif": ("vif_a", "vif_b"), "ssim": ("ssim_a", "ssim_b"), "ssim_l1"
 #: What a reader of a medical picture sees (`reader_measures`), in the order of tables.
 READER_KEYS = (
     "background_level", "zero_background_touched", "bright_kept", "hot_uptake_lost", "uptake_error",
-    "uptake_error_hue", "uptake_order_kept", "hot_contrast", "tissue_level", "mri_edges_kept", "saturation_kept",
-    "hue_turned", "ciede2000_chroma", "unexplained_structure", "unexplained_patch", "slice_flicker",
+    "uptake_error_hue", "uptake_order_kept", "darker_when_hotter", "hot_contrast", "tissue_level", "mri_edges_kept",
+    "saturation_kept", "hue_turned", "ciede2000_chroma", "unexplained_structure", "unexplained_patch", "slice_flicker",
 )  # fmt: skip
 #: Differences of Q_NCIE show in the third and fourth digit (facts C.2); levels, degrees and per cent need few digits.
 _DECIMALS = {
     "q_ncie": 4, "sd": 2, "sf": 2, "ag": 2, "ag_mean": 2, "psnr": 2, "psnr_unit_mse": 2, "mse_255": 1, "q_cv": 1,
     "mse": 5, "n_abf": 5, "background_level": 1, "zero_background_touched": 1, "bright_kept": 2, "hot_uptake_lost": 1,
     "uptake_error": 1, "tissue_level": 2, "mri_edges_kept": 2, "saturation_kept": 2, "hue_turned": 1,
-    "ciede2000_chroma": 1, "uptake_error_hue": 1, "hot_contrast": 2, "slice_flicker": 2,
+    "ciede2000_chroma": 1, "uptake_error_hue": 1, "hot_contrast": 2, "slice_flicker": 2, "darker_when_hotter": 1,
     "unexplained_structure": 2, "unexplained_patch": 1,
 }  # fmt: skip
 _LABELS = {
@@ -33,7 +33,8 @@ _LABELS = {
     "mri_edges_kept": "MRI edges kept", "saturation_kept": "saturation", "hue_turned": "hue turned, °",
     "uptake_error_hue": "uptake error by hue, %", "hot_contrast": "hot contrast", "slice_flicker": "flicker",
     "unexplained_structure": "unexplained, %", "unexplained_patch": "unexplained patch, px",
-    "ciede2000_chroma": "ΔE00 without lightness", "q_abf_kumar": "Q_ABF (Kumar)",
+    "darker_when_hotter": "darker when hotter, %", "ciede2000_chroma": "ΔE00 without lightness",
+    "q_abf_kumar": "Q_ABF (Kumar)",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from upfusion_med.evaluation.pairs import Failure, Pair, PairList
 from upfusion_med.evaluation.picture_levels import Levels, grey, read_levels
 from upfusion_med.evaluation.reader_measures import Composition, Sources
 from upfusion_med.evaluation.score_table import ScoreTable
+from upfusion_med.evaluation.source_colours import drawn, onset_of
 from upfusion_med.evaluation.store import Score, ScoreStore, score_key
 
 SCORES_FOLDER = "scores"
@@ -68,7 +69,8 @@ class Bench:
         except UpFusionError as error:
             return [Failure(pair.group, pair.name, "", str(error))]
         wanted = [k for k in self.metrics if k in READER_KEYS]
-        sources = Sources.of(a, b, pair.modality, self.scales) if wanted else Sources(a, b, pair.modality)
+        onset = onset_of(pair.functional_colours)
+        sources = Sources.of(a, b, pair.modality, self.scales, onset) if wanted else Sources(a, b, pair.modality)
         return [self._score(pair, self.methods[m], key, sources) for m, key in task.methods]
 
     def _score(self, pair: Pair, method: Method, key: str, sources: Sources) -> Score | Failure:
@@ -105,12 +107,12 @@ def picture_path(folder: Path, method: Method, pair: Pair) -> Path:
 
 
 def read_pair(pair: Pair) -> tuple[Levels, Levels]:
-    """Picture A as it is drawn, (H, W) or (H, W, 3), and B as (H, W) luma; uint8.
+    """Picture A in the colours that the pair asks for, (H, W) or (H, W, 3), and B as (H, W) luma; uint8.
 
     Raises:
         InputError: one cannot be read, or the sizes differ.
     """
-    a, b = read_levels(pair.a), grey(read_levels(pair.b))
+    a, b = drawn(read_levels(pair.a), pair.modality, pair.functional_colours), grey(read_levels(pair.b))
     if a.shape[:2] != b.shape:
         raise InputError(
             f"The pair {pair.id} is {a.shape[1]}x{a.shape[0]} ({pair.a.name}) and {b.shape[1]}x{b.shape[0]} pixels "
@@ -193,7 +195,7 @@ def run_benchmark(
         methods=tuple(methods),
         metrics=tuple(metrics),
         pictures=output / PICTURES_FOLDER if keep_pictures else None,
-        scales=reader_measures.read_colour_scales(pairs.root) if pairs.root is not None else {},
+        scales=reader_measures.scales_of(pairs),
         composition=composition,
     )
     stores = [ScoreStore(output / SCORES_FOLDER / f"{m.slug}.jsonl") for m in methods]

@@ -26,6 +26,7 @@ class Pair:
         a: File of the visible or functional picture.
         b: File of the infrared picture or the MRI.
         modality: Kind of A.
+        functional_colours: In which colours A is drawn (`source_colours.drawn`).
     """
 
     group: str
@@ -34,6 +35,7 @@ class Pair:
     a: Path
     b: Path
     modality: Modality
+    functional_colours: str = "keep"
 
     @property
     def id(self) -> str:
@@ -69,6 +71,7 @@ class PairList:
         failures: Pictures without a partner.
         notes: What a reader should know, such as groups that are not there.
         root: Root folder of the set, or None.
+        colours: In which colours A is drawn (`source_colours`).
     """
 
     data: DataSet
@@ -77,6 +80,7 @@ class PairList:
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     root: Path | None = None
+    colours: str = "keep"
 
     @property
     def groups(self) -> tuple[str, ...]:

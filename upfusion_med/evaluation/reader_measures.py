@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import InputError, Modality
+from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.picture_levels import Levels, grey
-
-if TYPE_CHECKING:
-    from upfusion_med.transforms.legible_colour import LegibleColours
+from upfusion_med.inference.functional_colours import KEEP
+from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, LegibleColours
 
 _OF_COLOUR = frozenset({"saturation_kept", "hue_turned", "ciede2000_chroma"})
 _UNEXPLAINED = ("unexplained_structure", "unexplained_patch")
-_OF_SCALE = frozenset({"hot_uptake_lost", "uptake_error", "uptake_error_hue", "uptake_order_kept", "hot_contrast"})
+_OF_SCALE = frozenset(
+    {"hot_uptake_lost", "uptake_error", "uptake_error_hue", "uptake_order_kept", "hot_contrast", "darker_when_hotter"}
+)
 #: File with the palettes of a set's pictures, beside its folders: map, index, r, g, b.
 SCALE_FILE = "colour_scale.csv"
 #: Mean distance in RGB levels up to which a picture counts as drawn with a palette (JPEG noise included).
@@ -52,18 +54,21 @@ class Composition(str, Enum):
         return "fused Y joined with Cb and Cr of A, clipped to 0..255 (the custom of fusion papers)"
 
 
-def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE) -> Levels:
+def colour_picture(
+    fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE, onset: float = ONSET_OF_PICTURES
+) -> Levels:
     """The fused luminance in the colours of A.
 
     Args:
         fused: (H, W) uint8.
         a: (H, W) or (H, W, 3) uint8; grey gives a grey picture.
         how: Rule for colours that do not exist, or cannot be read, at the new luminance.
+        onset: Uptake at which legible colours have fully set in.
 
     Returns:
         (H, W, 3) uint8, or (H, W) where A is grey.
     """
-    return _coloured(fused, a, how, LegiblePalette.of(a) if how is Composition.LEGIBLE else None)
+    return _coloured(fused, a, how, LegiblePalette.of(a, onset) if how is Composition.LEGIBLE else None)
 
 
 def _coloured(fused: Levels, a: Levels, how: Composition, palette: LegiblePalette | None) -> Levels:
@@ -87,29 +92,29 @@ class LegiblePalette:
     Attributes:
         colours: The palette's colours at any luminance.
         uptake: (H, W) position of the picture on the palette in 0..1.
+        onset: Uptake at which legible colours have fully set in.
     """
 
     colours: LegibleColours
     uptake: NDArray[Any]
+    onset: float
 
     @classmethod
-    def of(cls, picture: Levels) -> LegiblePalette | None:
+    def of(cls, picture: Levels, onset: float = ONSET_OF_PICTURES) -> LegiblePalette | None:
         """The palette of (H, W, 3) uint8; None where it is not known or the picture is grey, (H, W)."""
-        from upfusion_med.transforms.legible_colour import LegibleColours
         from upfusion_med.transforms.pseudo_colour import recognise
 
         palette = recognise(picture) if picture.ndim == 3 else None
         if palette is None:
             return None
-        colours = LegibleColours.of(palette.colours / 255.0, stepped=palette.stepped)
-        return cls(colours, palette.uptake(picture))
+        return cls(LegibleColours.of(palette.table, stepped=palette.stepped), palette.uptake(picture), onset)
 
     def show(self, fused: Levels) -> Levels:
         """The fused luminance (H, W) uint8 in the palette's colours, (H, W, 3) uint8."""
         from upfusion_med.transforms import colour
 
         luminance = fused / np.float32(255)
-        shown = self.colours.show(luminance[..., None], self.uptake[..., None], (1.0, 1.0, 1.0))
+        shown = self.colours.show(luminance[..., None], self.uptake[..., None], (1.0, 1.0, 1.0), self.onset)
         return colour.compose(shown[0][..., 0], shown[1][..., 0, :])
 
 
@@ -133,6 +138,18 @@ def read_colour_scales(root: Path) -> dict[str, ColourScale]:
     return {name: np.array([c[1:] for c in sorted(entries)]) for name, entries in colours.items()}
 
 
+def scales_of(pairs: PairList) -> dict[str, ColourScale]:
+    """The palettes that pictures A of a run may be drawn with: the set's, and the table for those drawn anew.
+
+    Raises:
+        InputError: see `read_colour_scales`.
+    """
+    from upfusion_med.transforms.luts import DEFAULT_LUT, get_lut
+
+    scales = read_colour_scales(pairs.root) if pairs.root is not None else {}
+    return scales if pairs.colours == KEEP else {**scales, DEFAULT_LUT: get_lut(DEFAULT_LUT).table * 255.0}
+
+
 def _nearest_scale(picture: Levels, scales: Mapping[str, ColourScale]) -> ColourScale | None:
     """The palette that the coloured pixels were drawn with, or None."""
     coloured = np.unique(picture[np.ptp(picture, axis=2) > 0].reshape(-1, 3), axis=0).astype(np.float64)
@@ -154,6 +171,7 @@ class Sources:
         modality: Kind of A.
         scale: Palette of A, or None.
         uptake: (H, W) position of A on the palette in 0..1, or None.
+        onset: Uptake at which legible colours have fully set in.
     """
 
     a: Levels
@@ -161,19 +179,27 @@ class Sources:
     modality: Modality
     scale: ColourScale | None = None
     uptake: NDArray[np.float64] | None = None
+    onset: float = ONSET_OF_PICTURES
 
     @cached_property
     def palette(self) -> LegiblePalette | None:
         """Palette of A by which composed pictures are coloured."""
-        return LegiblePalette.of(self.a)
+        return LegiblePalette.of(self.a, self.onset)
 
     @classmethod
-    def of(cls, a: Levels, b: Levels, modality: Modality, scales: Mapping[str, ColourScale]) -> Sources:
+    def of(
+        cls,
+        a: Levels,
+        b: Levels,
+        modality: Modality,
+        scales: Mapping[str, ColourScale],
+        onset: float = ONSET_OF_PICTURES,
+    ) -> Sources:
         """Find the palette of A and read its uptake."""
         from upfusion_med.metrics.uptake_reading import read_back
 
         scale = _nearest_scale(a, scales) if a.ndim == 3 and modality.is_emission else None
-        return cls(a, b, modality, scale, None if scale is None else read_back(a, scale))
+        return cls(a, b, modality, scale, None if scale is None else read_back(a, scale), onset)
 
 
 def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Composition) -> dict[str, float]:
@@ -240,6 +266,7 @@ def _colours(picture: Levels, sources: Sources, wanted: Collection[str]) -> dict
         values["hot_uptake_lost"] = uptake_reading.hot_uptake_lost(sources.uptake, shown)
         values["uptake_error"] = uptake_reading.uptake_error(sources.uptake, shown)
         values["uptake_order_kept"] = uptake_reading.uptake_order_kept(sources.uptake, shown, sources.uptake > 0)
+        values["darker_when_hotter"] = uptake_reading.darker_when_hotter(sources.uptake, grey(picture))
         active = sources.uptake > uptake_reading.UPTAKE_FLOOR
         by_hue = uptake_reading.read_back_by_hue(picture[active], sources.scale)
         values["uptake_error_hue"] = uptake_reading.uptake_error(sources.uptake[active], by_hue)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from upfusion_med.core import UsageError
-from upfusion_med.evaluation import statistics
+from upfusion_med.evaluation import source_colours, statistics
 from upfusion_med.evaluation.columns import HEADLINE, READER_KEYS, Column, column
 from upfusion_med.evaluation.methods import Kind
 from upfusion_med.evaluation.pairs import PairList
@@ -17,6 +17,7 @@ from upfusion_med.evaluation.published import PublishedRow
 from upfusion_med.evaluation.reader_measures import Composition
 from upfusion_med.evaluation.score_table import FloatArray, ScoreTable
 from upfusion_med.evaluation.statistics import Comparison, Side, Summary
+from upfusion_med.inference.functional_colours import KEEP
 
 #: Names of the sections over several groups.
 POOLED_PAIRS = "pooled over pairs"
@@ -183,6 +184,8 @@ def build_results(
         how = "mean ± sd of the groups' means, each group with equal weight"
         sections.append(_section(POOLED_GROUPS, how, table, means, columns, (), rows))
     protocol = protocol_of(pairs)
+    if pairs.colours != KEEP:
+        protocol = (*protocol, source_colours.sentence(pairs.colours))
     if any(c.key in READER_KEYS for c in columns):
         protocol = (*protocol, f"Colour pictures: {composition.sentence}.")
     return Results(title, protocol, table, columns, chosen, tuple(sections), pairs, dict(facts or {}))

@@ -24,6 +24,7 @@ def run_facts(pairs: PairList, methods: Sequence[Method], metrics: Sequence[str]
         "packages": {name: _version(name) for name in ("numpy", "scipy", "torch", "pillow")},
         "data_set": pairs.data.name,
         "pairs": pairs.split,
+        "functional_colours": pairs.colours,
         "pair_names": [p.id for p in pairs.pairs],
         "metrics": list(metrics),
         "methods": [m.describe() for m in methods],

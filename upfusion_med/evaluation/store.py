@@ -46,9 +46,11 @@ _MEASURING_CODE = (
     "upfusion_med.metrics/*",
     "upfusion_med.transforms/colour.py",
     "upfusion_med.transforms/legible_colour.py",
+    "upfusion_med.transforms/luts.py",
     "upfusion_med.transforms/pseudo_colour.py",
     "upfusion_med.evaluation/picture_levels.py",
     "upfusion_med.evaluation/reader_measures.py",
+    "upfusion_med.evaluation/source_colours.py",
 )
 
 
@@ -66,9 +68,10 @@ def code_digest(places: tuple[str, ...] = _MEASURING_CODE) -> str:
 
 
 def score_key(pair: Pair, method: Method, how: str = "") -> str:
-    """Digest of the two pictures, the method, the way of measuring (``how``) and the code."""
+    """Digest of the two pictures, the colours A is drawn in, the method, the way of measuring (``how``), the code."""
     digest = hashlib.sha256()
-    parts = (pair.a.read_bytes(), pair.b.read_bytes(), method.fingerprint(pair).encode(), how.encode())
+    settings = (method.fingerprint(pair), how, pair.functional_colours)
+    parts = (pair.a.read_bytes(), pair.b.read_bytes(), *(s.encode() for s in settings))
     for part in parts:
         digest.update(hashlib.sha256(part).digest())
     digest.update(code_digest(method.code).encode())

@@ -203,6 +203,7 @@ def finish(
         mri=template.with_array(prepared.mri, units="display luminance"),
         functional=template.with_array(paint(prepared.functional, prepared.chroma), units=RGB_LEVELS),
         lut=prepared.lut,
+        palette=prepared.palette,
         functional_window=prepared.functional_window,
         mri_study=study.mri_study,
         functional_study=study.functional_study,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from upfusion_med.core import UsageError
 from upfusion_med.transforms.colour import legend_colours
 from upfusion_med.transforms.luts import Lut
+from upfusion_med.transforms.pseudo_colour import Palette
 from upfusion_med.transforms.window import Window
 
 
@@ -44,6 +45,11 @@ class Legend:
     def from_lut(cls, lut: Lut, window: Window) -> Legend:
         """The colour bar of a table over a window, in the colours that are shown where the MRI is black."""
         return cls(legend_colours(lut), window.low, window.high, window.units, lut.name)
+
+    @classmethod
+    def from_palette(cls, palette: Palette) -> Legend:
+        """The colour bar of a picture that keeps its colours: relative uptake, for no unit is known."""
+        return cls(np.rint(palette.colours).astype(np.uint8), 0.0, 1.0, "uptake, relative", "palette of the picture")
 
     def ticks(self, most: int = 6) -> tuple[float, ...]:
         """Round values from ``low`` to ``high``, at most ``most``, spaced by 1, 2, 2.5 or 5 times a power of ten."""

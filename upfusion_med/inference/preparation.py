@@ -43,6 +43,7 @@ class Prepared:
         alignment: How the functional image came onto the MRI's grid.
         legible: Luminances at which the colours of ``uptake`` can be read, or None: they need not be.
         onset: Uptake at which colours have fully set in.
+        palette: What kept colours were drawn with, or None: not known, or the colours are those of ``lut``.
     """
 
     mri: FloatArray
@@ -56,6 +57,7 @@ class Prepared:
     brightness: float = 1.0
     legible: LegibleColours | None = None
     onset: float = ONSET_OF_PICTURES
+    palette: Palette | None = None
 
 
 def prepare(
@@ -204,9 +206,9 @@ def _kept(
     )
     if palette is None:
         return base
-    legible = LegibleColours.of(palette.colours / 255.0, stepped=palette.stepped)
+    legible = LegibleColours.of(palette.table, stepped=palette.stepped)
     uptake = palette.uptake(aligned.functional.array)
-    return replace(base, uptake=uptake, legible=legible if settings.blend is Blend.NEURAL else None)
+    return replace(base, uptake=uptake, legible=legible if settings.blend is Blend.NEURAL else None, palette=palette)
 
 
 def _uptake(

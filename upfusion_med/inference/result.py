@@ -36,6 +36,7 @@ from upfusion_med.io import (
     save_transform,
 )
 from upfusion_med.transforms.luts import Lut
+from upfusion_med.transforms.pseudo_colour import Palette
 from upfusion_med.transforms.window import Window
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class FusionResult:
         attribution: Where the fused detail comes from, or None: not asked for.
         transform: (4, 4) from the MRI's space to the functional image's, RAS+ mm; None: positions were kept.
         axis: Direction of the slices, for stacks of pictures.
+        palette: Known palette of a functional image that keeps its colours, or None.
     """
 
     volume: Volume
@@ -96,11 +98,10 @@ class FusionResult:
     attribution: AttributionMap | None = None
     transform: NDArray[np.float64] | None = None
     axis: SliceAxis = SliceAxis.AXIAL
+    palette: Palette | None = None
 
     def contact_sheet(self) -> Image:
         """MRI, functional and fused image side by side, with the colour bar."""
-        window = self.functional_window
-        legend = Legend.from_lut(self.lut, window) if self.lut is not None and window is not None else None
         modality = self.report["modality"]["value"]
         # With infrared the visible picture stands where uptake stands otherwise: it gives the colours.
         pictured = {"infrared": ("Infrared", "Visible", "Fused"), "unknown": ("First", "Second", "Fused")}
@@ -110,12 +111,28 @@ class FusionResult:
             self.functional.array.astype(np.uint8),
             self.volume.array.astype(np.uint8),
             self.volume.affine,
-            legend=legend,
+            legend=self._legend(),
             title=f"{names[0]} + {names[1]}",
-            notes=[f"Network {self.report['network'].get('model', '')}. Colour: {self.report['colour']}."],
+            notes=[
+                f"Network {self.report['network'].get('model', '')}. Colour: {self.report['colour']}.",
+                *self._notes_of_scale(),
+            ],
             labels=names,
             attribution_rgb=None if self.attribution is None else self.attribution_colours(),
         )
+
+    def _legend(self) -> Legend | None:
+        if self.lut is not None and self.functional_window is not None:
+            return Legend.from_lut(self.lut, self.functional_window)
+        return None if self.palette is None else Legend.from_palette(self.palette)
+
+    def _notes_of_scale(self) -> list[str]:
+        """What kept colours mean."""
+        if self.palette is not None:
+            return ["Colour bar: position on the palette that the picture was drawn with; its unit is not known."]
+        if self.lut is None and self.report["modality"]["value"] != "infrared":
+            return ["No colour bar: the picture keeps colours whose scale is not known."]
+        return []
 
     def attribution_colours(self) -> NDArray[np.uint8]:
         """(I, J, K, 3) overlay of the attribution on the fused luminance.

@@ -22,6 +22,9 @@ UPTAKE_FLOOR = 0.15
 #: Share of the pixels with uptake that counts as hot, and the fall on the scale that counts as lost.
 HOT_SHARE = 0.05
 LOST_STEP = 0.10
+#: Levels of uptake whose mean luminance is compared, and the fall in grey levels that counts as darker.
+UPTAKE_LEVELS = 20
+DARKER_STEP = 4.0
 
 Array = NDArray[Any]
 
@@ -191,6 +194,32 @@ def uptake_order_kept(uptake: Array, displayed: Array, body: Array | None = None
     if x.size < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
+
+
+def darker_when_hotter(uptake: Array, luminance: Array, floor: float = UPTAKE_FLOOR) -> float:
+    """Share in % of the pixels with uptake that are shown darker than colder ones.
+
+    The mean luminance is taken over every twentieth of the scale; a twentieth counts with all its pixels where a colder
+    one (above ``floor``) is brighter by more than `DARKER_STEP`.
+
+    Args:
+        uptake: True position on the scale, 0..1.
+        luminance: Of the picture as it is shown, 0..255.
+        floor: Uptake at or below this is not judged.
+
+    Returns:
+        0 is right: hotter is never darker; NaN where there is no uptake.
+    """
+    uptake, luminance = _check_pair(uptake, luminance)
+    active = uptake > floor
+    if not active.any():
+        return float("nan")
+    level = np.clip(uptake[active] * UPTAKE_LEVELS, 0, UPTAKE_LEVELS - 1).astype(np.intp)
+    count = np.bincount(level, minlength=UPTAKE_LEVELS)
+    there = np.flatnonzero(count)
+    mean = np.bincount(level, weights=luminance[active], minlength=UPTAKE_LEVELS)[there] / count[there]
+    darker = mean < np.maximum.accumulate(mean) - DARKER_STEP
+    return float(100.0 * count[there][darker].sum() / count.sum())
 
 
 class HotContrast(NamedTuple):

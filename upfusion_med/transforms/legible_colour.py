@@ -34,12 +34,15 @@ REACH = 80.0 / 255.0
 REACH_BELOW_HOT = 15.0 / 255.0
 #: Uptake from which on that reach shrinks.
 HOT_FROM = 0.6
-#: Uptake up to which there is nothing to read, so that darkness is no error.
+#: Uptake up to which there is little to read, so that darkness is hardly an error.
 COLD = 0.10
+#: Share of its own luminance that an entry keeps on black there, rising from none at no uptake: so much that its hue is
+#: still seen and colder stays darker, so little that air stays black.
+COLD_FLOOR = 0.5
 #: Uptake (parts of the table) at which colours have fully set in; below, the fused luminance shows more and more. In a
-#: picture the cold end of the palette is drawn on purpose; a measured study has some uptake in all tissue, and there
-#: the MRI must not be dimmed.
-ONSET_OF_PICTURES = 0.02
+#: picture the cold end of the palette is drawn on purpose (the first step of those of the atlas is 0.008 and 0.006); a
+#: measured study has some uptake in all tissue, and there the MRI must not be dimmed.
+ONSET_OF_PICTURES = 0.008
 ONSET_OF_STUDIES = 0.12
 #: Standard deviation of the Gaussian that splits smooth part and detail, millimetres: about the width of a gyrus.
 SMOOTH_MM = 4.0
@@ -189,10 +192,28 @@ def _of(content: bytes, stepped: bool) -> LegibleColours:
     hot = np.clip((np.linspace(0, 1, len(fine)) - HOT_FROM) / (1 - HOT_FROM), 0, 1)
     below = REACH + (REACH_BELOW_HOT - REACH) * hot
     darkest = np.clip(limits[0], np.maximum(luma - below, 0), luma)
-    darkest[: int(COLD * len(fine))] = 0.0
     brightest = np.clip(limits[1], luma, np.minimum(luma + REACH, 1))
+    darkest, brightest = _in_order(luma, darkest, brightest)
     as_float = [np.asarray(x, dtype=np.float32) for x in (luma, chroma, darkest, brightest, gain)]
     return LegibleColours(*as_float)
+
+
+def _in_order(
+    luma: NDArray[np.float64], darkest: NDArray[np.float64], brightest: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The limits, rising with cold uptake.
+
+    An error of `READING_ERROR` is little of warm uptake and all of cold: with it, what has hardly any uptake could be
+    shown brighter than what has some.
+    """
+    uptake = np.linspace(0, 1, len(luma))
+    cold = int(np.searchsorted(uptake, COLD))
+    x = uptake[:cold] / COLD
+    low, high = darkest.copy(), brightest.copy()
+    low[:cold] = np.maximum.accumulate(COLD_FLOOR * x * x * (3 - 2 * x) * luma[:cold])
+    low[cold:] = np.maximum(low[cold:], low[cold - 1])
+    high[: cold + 1] = np.minimum.accumulate(high[cold::-1])[::-1]
+    return np.minimum(low, luma), np.maximum(high, luma)
 
 
 def _between(table: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:

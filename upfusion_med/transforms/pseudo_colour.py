@@ -35,11 +35,18 @@ class Palette:
         name: The word by which it is asked for.
         colours: (N, 3) levels in 0..255 from no uptake to the most.
         stepped: Whether its entries are steps that must not be blended.
+        exact: ``colours`` before they were rounded to levels, where that is known.
     """
 
     name: str
     colours: NDArray[np.float64]
     stepped: bool = False
+    exact: NDArray[np.float64] | None = None
+
+    @property
+    def table(self) -> NDArray[np.float64]:
+        """(N, 3) colours in 0..1, as exact as they are known."""
+        return (self.colours if self.exact is None else self.exact) / 255.0
 
     def distance(self, colours: NDArray[Any]) -> float:
         """Mean distance of (M, 3) colours to the nearest of the scale, in RGB levels."""
@@ -97,7 +104,7 @@ def get_palette(name: str) -> Palette:
             f"{', '.join(palette_names())}."
         )
     lut = get_lut(key)
-    return Palette(key, np.rint(lut.table * 255.0), lut.stepped)
+    return Palette(key, np.rint(lut.table * 255.0), lut.stepped, lut.table * 255.0)
 
 
 def recognise(picture: NDArray[Any]) -> Palette | None:

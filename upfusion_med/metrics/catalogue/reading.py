@@ -177,6 +177,15 @@ READER_METRICS: tuple[MetricSpec, ...] = (
         "uptake_reading.uptake_order_kept",
     ),
     _line(
+        "darker_when_hotter",
+        "Darker when hotter",
+        "% of the pixels above 15 % in twentieths of the scale that are on average 4 levels darker than a colder one",
+        _OWN,
+        "0…100 %",
+        Direction.ZERO,
+        "uptake_reading.darker_when_hotter",
+    ),
+    _line(
         "hot_contrast",
         "Hot contrast kept",
         "CIEDE2000 of a hot region against a ring of 6 pixels, after over before",

@@ -1,0 +1,74 @@
+"""In which colours picture A of a pair is drawn before it is fused: its own, or those of this package's colour table.
+
+With a known palette the picture is turned back into uptake and drawn anew, as ``upfusion fuse`` does it. Everything
+that follows, the luminance that is fused, the reference of the fusion metrics and the reader's measures, is of the
+picture as it is drawn then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from upfusion_med.core import RGB_LEVELS, Modality, UsageError, Volume
+from upfusion_med.evaluation.pairs import PairList
+from upfusion_med.evaluation.picture_levels import Levels
+from upfusion_med.inference.functional_colours import AUTO, KEEP, palette_of
+from upfusion_med.transforms import colour
+from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, ONSET_OF_STUDIES
+from upfusion_med.transforms.luts import DEFAULT_LUT, get_lut
+from upfusion_med.transforms.pseudo_colour import get_palette
+
+
+def drawn(a: Levels, modality: Modality, asked: str) -> Levels:
+    """Picture A in the colours asked for.
+
+    Args:
+        a: (H, W) or (H, W, 3) uint8.
+        modality: Only PET and SPECT have a palette.
+        asked: ``"keep"``; ``"auto"``: the default colour table where A's palette is known; or the name of its palette.
+
+    Returns:
+        (H, W, 3) uint8 where the palette was read; otherwise ``a``. Black, no uptake, stays black.
+    """
+    if asked == KEEP or a.ndim == 2:
+        return a
+    palette = palette_of(Volume(a[:, :, None].astype(np.float32), np.eye(4), RGB_LEVELS, modality), modality, asked)
+    if palette is None:
+        return a
+    uptake, lut = palette.uptake(a), get_lut(DEFAULT_LUT)
+    return colour.compose(colour.lut_luminance(uptake, lut), colour.lut_chroma(uptake, lut))
+
+
+def onset_of(asked: str) -> float:
+    """Uptake at which colours have fully set in (`LegibleColours.show`), as in a fusion with these colours."""
+    return ONSET_OF_PICTURES if asked == KEEP else ONSET_OF_STUDIES
+
+
+def with_functional_colours(pairs: PairList, asked: str) -> PairList:
+    """The pairs, with picture A to be drawn in the colours asked for.
+
+    Raises:
+        UsageError: no such palette, or no pair that has uptake.
+    """
+    asked = asked.strip().lower()
+    if asked == KEEP:
+        return pairs
+    if asked != AUTO:
+        asked = get_palette(asked).name
+    if not any(p.modality.is_emission for p in pairs.pairs):
+        raise UsageError(
+            f"The functional colours '{asked}' were asked for, and no pair holds PET or SPECT; leave the option out."
+        )
+    return replace(pairs, pairs=tuple(replace(p, functional_colours=asked) for p in pairs.pairs), colours=asked)
+
+
+def sentence(asked: str) -> str:
+    """For the protocol: what A is."""
+    how = "their palette was recognised" if asked == AUTO else f"they were taken for '{asked}'"
+    return (
+        f"Functional colours: PET and SPECT pictures were turned back into uptake where {how}, and drawn with the "
+        f"colour table '{DEFAULT_LUT}' before fusing. A, the source that metrics compare with, is the luminance that "
+        "the networks were given: the luma of that drawing, not of the picture in the file."
+    )
