@@ -43,6 +43,22 @@ def test_two_runs_of_one_seed_are_equal_to_the_bit_and_another_seed_differs(conf
     assert not torch.equal(states[0], states[2])
 
 
+def test_a_run_takes_over_the_weights_that_fit_and_only_those(config, tmp_path):
+    whole = Trainer(config).network.state_dict()
+    doubled = {name: 2 * value if value.is_floating_point() else value for name, value in whole.items()}
+    doubled["head.bias"] = torch.zeros(7)
+    plain = replace(config, overrides={**config.overrides, "gam": False}, output=str(tmp_path / "plain"))
+    trainer = Trainer(plain, like=doubled)
+    state = trainer.network.state_dict()
+    assert not any(name.startswith("modulate") for name in state)
+    assert torch.equal(state["head.weight"], 2 * whole["head.weight"])
+    assert torch.equal(state["head.bias"], whole["head.bias"])
+    assert torch.equal(trainer.averaged_state()["head.weight"], state["head.weight"])
+    trainer.train_step()
+    trainer.save()
+    assert Trainer(plain, like=whole).step == 1  # a run that goes on keeps its own
+
+
 def test_workers_that_draw_ahead_change_nothing(config, tmp_path):
     alone, helped = Trainer(config), Trainer(replace(config, workers=2, output=str(tmp_path / "other")))
     alone.run()

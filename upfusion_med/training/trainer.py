@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,14 @@ class Trainer:
     Under torchrun, several processes share the batches of a step.
     """
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: TrainingConfig, like: Mapping[str, Tensor] | None = None) -> None:
+        """Read the data and make the network.
+
+        Args:
+            config: Everything the run depends on.
+            like: Weights that a new run takes over where name and shape are its own, such as those of a network that
+                differs in a few parts.
+        """
         self.config = config
         self.output = Path(config.output)
         self.processes = processes.join(config.device)
@@ -45,7 +52,10 @@ class Trainer:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed room
             torch.backends.cudnn.benchmark = False
             torch.use_deterministic_algorithms(True)
-        self.network = start_network(config).to(self.device).train()
+        self.network = start_network(config)
+        if like is not None:
+            take_over(self.network, like)
+        self.network = self.network.to(self.device).train()
         self.learned = [p for p in self.network.parameters() if p.requires_grad]
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = kind(self.learned, lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -226,3 +236,11 @@ def start_network(config: TrainingConfig) -> nn.Module:
     if config.start:
         network.load_state_dict(read_checkpoint(Path(config.start)).state)
     return network
+
+
+def take_over(network: nn.Module, weights: Mapping[str, Tensor]) -> int:
+    """Copy the weights whose name and shape the network has; returns how many tensors those are."""
+    own = network.state_dict()
+    fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting)

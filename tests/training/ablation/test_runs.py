@@ -18,6 +18,7 @@ from upfusion_med.training import trainer
 from upfusion_med.training.ablation.runs import run_ablation
 from upfusion_med.training.ablation.study import AblationConfig, read_ablation_config
 from upfusion_med.training.ablation.tables import write_tables
+from upfusion_med.weights import read_checkpoint
 
 
 @pytest.fixture
@@ -57,6 +58,13 @@ def test_an_ablation_trains_scores_and_is_not_done_twice(study, monkeypatch):
     assert runs[3].scores["test"]["CT-MRI/3001"] == pytest.approx(
         compute(method.fuse(pair, a, b), a, b, ["ssim", "vif"])
     )
+
+    first, second = (  # at the first step's small rate the shared start still shows
+        read_checkpoint(Path(study.output) / "runs" / f"{v}-seed1" / "weights.safetensors").state["embed_first.weight"]
+        for v in study.variants
+    )
+    assert (first - second).abs().max() < 0.01 < first.std()
+    assert runs[0].validation_loss != runs[0].validation_loss  # no scene is held out
 
     monkeypatch.setattr(trainer, "Trainer", None)
     again = run_ablation(study)

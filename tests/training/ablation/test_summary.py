@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from upfusion_med.training.ablation.runs import AblationRun
 from upfusion_med.training.ablation.summary import (
     ALL_KINDS,
+    HELD_OUT,
     Verdict,
     differences_of,
     earns_its_place,
     interval,
+    loss_differences_of,
     rows_of,
 )
 from upfusion_med.training.ablation.tables import latex, markdown, write_tables
@@ -18,7 +22,16 @@ from upfusion_med.training.ablation.tables import latex, markdown, write_tables
 def run(variant: str, seed: int, ct: float, pet: float) -> AblationRun:
     scores = {"CT-MRI/1": {"vif": ct - 0.1}, "CT-MRI/2": {"vif": ct + 0.1}, "PET-MRI/1": {"vif": pet}}
     return AblationRun(
-        variant, f"label {variant}", seed, 5.0, 1000, 10, 60.0, {"metrics": ["vif"], "training": {}}, {"test": scores}
+        variant,
+        f"label {variant}",
+        seed,
+        5.0,
+        1000,
+        10,
+        60.0,
+        2.0 - ct,
+        {"metrics": ["vif"], "training": {}},
+        {"test": scores},
     )
 
 
@@ -67,6 +80,7 @@ def test_tables_hold_means_spreads_and_what_each_part_is_worth(runs, tmp_path):
     text = markdown(runs, rows, differences_of(rows))
     assert "| label full | **0.410 ± 0.010** |" in text
     assert "| affine modulation | +0.0997 (helps) | yes |" in text
+    assert "| affine modulation | +0.0997 (helps) |\n" in text  # of the loss
     assert "10 steps a run" in text
     table = latex(rows)
     assert table.count(r"\begin{tabular}") == table.count(r"\end{tabular}") == 1
@@ -74,6 +88,13 @@ def test_tables_hold_means_spreads_and_what_each_part_is_worth(runs, tmp_path):
     assert [p.name for p in write_tables(runs, tmp_path)] == [
         "ablation.csv", "differences.csv", "ablation.md", "ablation.tex",
     ]  # fmt: skip
+
+
+def test_without_held_out_scenes_no_loss_is_compared(runs):
+    blind = [replace(r, validation_loss=float("nan")) for r in runs]
+    assert loss_differences_of(blind) == []
+    rows = rows_of(blind)
+    assert HELD_OUT not in markdown(blind, rows, differences_of(rows)).split("###", 1)[1]
 
 
 def test_one_seed_gives_means_without_a_verdict(runs):

@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from upfusion_med.core import Progress, RuntimeFailure, SilentProgress
 from upfusion_med.training.ablation.study import AblationConfig
 from upfusion_med.training.ablation.variants import Variant, cost_of, variants_of
@@ -30,6 +33,7 @@ class AblationRun:
         trained: Parameters trained.
         steps: Length of the training.
         cpu_seconds: Processor time of the training.
+        validation_loss: Loss on crops of held-out infrared-visible scenes; NaN where none is held out.
         facts: What the run depends on; another ablation in the same folder does not take it for its own.
         scores: By split, by pair (``group/name``), by metric.
     """
@@ -41,6 +45,7 @@ class AblationRun:
     trained: int
     steps: int
     cpu_seconds: float
+    validation_loss: float
     facts: Mapping[str, Any]
     scores: Mapping[str, PairScores]
 
@@ -79,7 +84,7 @@ def run_one(config: AblationConfig, variant: Variant, seed: int, progress: Progr
     folder = folder_of(config, variant, seed)
     begin = time.process_time()
     fields = {**config.training, "overrides": variant.overrides, "seed": seed, "output": str(folder)}
-    trainer = Trainer(config_from(fields, "of the ablation"))
+    trainer = Trainer(config_from(fields, "of the ablation"), like=whole_network(config, seed))
     trainer.run(progress)
     weights = folder / "weights.safetensors"
     export_weights(trainer, weights, half=False)
@@ -93,6 +98,7 @@ def run_one(config: AblationConfig, variant: Variant, seed: int, progress: Progr
         trained=cost.trained,
         steps=trainer.step,
         cpu_seconds=spent,
+        validation_loss=trainer.validate()["loss"] if trainer.validation else math.nan,
         facts=facts_of(config, variant, seed),
         scores={split: score(config, weights, split, folder) for split in config.every},
     )
@@ -100,6 +106,15 @@ def run_one(config: AblationConfig, variant: Variant, seed: int, progress: Progr
     beside.write_text(json.dumps(asdict(run)))
     beside.replace(folder / "scores.json")
     return run
+
+
+def whole_network(config: AblationConfig, seed: int) -> dict[str, Tensor]:
+    """Starting weights of the whole network, which every variant of a seed shares as far as it has the layers."""
+    from upfusion_med.training.trainer import start_network
+
+    torch.manual_seed(seed)
+    whole = config_from({**config.training, "seed": seed, "output": config.output}, "of the ablation's training")
+    return start_network(whole).state_dict()
 
 
 def score(config: AblationConfig, weights: Path, split: str, folder: Path) -> dict[str, dict[str, float]]:

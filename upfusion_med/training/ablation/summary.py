@@ -14,6 +14,8 @@ from upfusion_med.training.ablation.variants import FULL
 
 #: Name of the mean over the kinds of pairs, each counted alike.
 ALL_KINDS = "mean of kinds"
+#: Stands where the split of a difference would: the loss on held-out crops of infrared-visible pairs.
+HELD_OUT = "held-out infrared-visible crops"
 #: Metrics that decide whether a part earns its place.
 JUDGES = ("q_p", "vif", "q_abf", "ssim")
 CONFIDENCE = 0.95
@@ -65,10 +67,10 @@ class Difference:
     """The whole network minus a variant, paired over seeds.
 
     Attributes:
-        split: ``dev`` or ``test``.
+        split: ``dev`` or ``test``, or `HELD_OUT`.
         variant: Name of the variant.
-        metric: Key of the metric.
-        values: One difference per seed, of the means over kinds.
+        metric: Key of the metric, or ``loss``.
+        values: One difference per seed, of the means over kinds; a loss has its sign turned, so that more is better.
         low: Lower end of the 95 % interval of the mean (Student's t); NaN for one seed.
         high: Its upper end.
     """
@@ -128,6 +130,19 @@ def differences_of(rows: Sequence[Row]) -> list[Difference]:
         change = means[split, FULL, metric] - values
         low, high = interval(change)
         found.append(Difference(split, variant, metric, tuple(change.tolist()), low, high))
+    return found
+
+
+def loss_differences_of(runs: Sequence[AblationRun]) -> list[Difference]:
+    """How much lower the whole network's loss is than each other variant's, on crops that neither was trained on."""
+    losses: dict[str, dict[int, float]] = {}
+    for run in runs:
+        losses.setdefault(run.variant, {})[run.seed] = run.validation_loss
+    found = []
+    for variant, by_seed in losses.items():
+        if variant != FULL and not np.isnan(list(by_seed.values())).any():
+            gain = np.array([loss - losses[FULL][seed] for seed, loss in by_seed.items()])
+            found.append(Difference(HELD_OUT, variant, "loss", tuple(gain.tolist()), *interval(gain)))
     return found
 
 

@@ -8,14 +8,18 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from upfusion_med.training.ablation.runs import AblationRun
 from upfusion_med.training.ablation.summary import (
     ALL_KINDS,
+    HELD_OUT,
     JUDGES,
     Difference,
     Row,
     differences_of,
     earns_its_place,
+    loss_differences_of,
     rows_of,
 )
 from upfusion_med.training.ablation.variants import FULL, VARIANTS
@@ -31,7 +35,7 @@ def write_tables(runs: Sequence[AblationRun], output: Path) -> list[Path]:
     differences = differences_of(rows)
     texts = {
         "ablation.csv": values_csv(runs, rows),
-        "differences.csv": differences_csv(differences),
+        "differences.csv": differences_csv([*differences, *loss_differences_of(runs)]),
         "ablation.md": markdown(runs, rows, differences),
         "ablation.tex": latex(rows),
     }
@@ -103,11 +107,14 @@ def markdown(runs: Sequence[AblationRun], rows: Sequence[Row], differences: Sequ
         f"{len(seeds)} seeds, {len(runs)} runs, {minutes:.0f} minutes of processor time for the training. "
         f"Scored pairs: {counts}. Mean ± standard deviation over seeds; higher is better.",
         "",
-        "| variant | GMAC (256x256) | trained parameters |",
-        "| --- | --- | --- |",
+        "| variant | GMAC (256x256) | trained parameters | loss, held-out infrared-visible crops |",
+        "| --- | --- | --- | --- |",
     ]
-    of_variant = {run.variant: run for run in runs}
-    lines += [f"| {run.label} | {run.gmacs:.2f} | {run.trained:,} |" for run in of_variant.values()]
+    for variant in dict.fromkeys(run.variant for run in runs):
+        own = [run for run in runs if run.variant == variant]
+        losses = np.array([run.validation_loss for run in own])
+        spread = f" ± {losses.std(ddof=1):.4f}" if len(own) > 1 else ""
+        lines.append(f"| {own[0].label} | {own[0].gmacs:.2f} | {own[0].trained:,} | {losses.mean():.4f}{spread} |")
     for split, kind, variants, cells in _blocks(rows):
         lines += ["", f"### {split}, {kind}", "", "| variant | " + " | ".join(LABELS.get(m, m) for m in metrics) + " |"]
         lines.append("| --- |" + " --- |" * len(metrics))
@@ -118,13 +125,18 @@ def markdown(runs: Sequence[AblationRun], rows: Sequence[Row], differences: Sequ
                 row, text = cells[variant, m], _shown(cells[variant, m])
                 shown.append(f"**{text}**" if round(row.mean, 4 if m == "q_ncie" else 3) == best[m] else text)
             lines.append(f"| {cells[variant, metrics[0]].label} | " + " | ".join(shown) + " |")
-    lines += _worth(differences, {r.variant: r.label for r in rows})
+    lines += _worth(differences, loss_differences_of(runs), {r.variant: r.label for r in rows})
     return "\n".join(lines) + "\n"
 
 
-def _worth(differences: Sequence[Difference], labels: dict[str, str]) -> list[str]:
+def _worth(differences: Sequence[Difference], losses: Sequence[Difference], labels: dict[str, str]) -> list[str]:
     judges = [m for m in JUDGES if any(d.metric == m for d in differences)]
     lines: list[str] = []
+    if losses:
+        lines += ["", f"### What each part is worth, {HELD_OUT}", "", "| without | loss saved |", "| --- | --- |"]
+        lines += [
+            f"| {_PARTS.get(d.variant) or labels[d.variant]} | {d.mean:+.4f} ({d.verdict.value}) |" for d in losses
+        ]
     for split in dict.fromkeys(d.split for d in differences):
         lines += ["", f"### What each part is worth, {split}", ""]
         lines.append("| without | " + " | ".join(LABELS[m] for m in judges) + " | earns its place |")

@@ -43,10 +43,10 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("no-scpm", "w/o SCPM", {"scpm": False}, "semantic channel pruning"),
     Variant("no-gam", "w/o GAM", {"gam": False}, "affine modulation"),
     Variant("no-tcpm", "w/o TCPM", {"tcpm": False}, "text-guided channel perturbation"),
-    Variant("no-tcpm-attention", "w/o CA in TCPM", {"tcpm_attention": False}, "channel attention of TCPM"),
+    Variant("no-tcpm-attention", "w/o CA in TCPM", {"tcpm_attention": False}, "channel selection of TCPM"),
     Variant("no-semantics", "w/o semantics", {"semantics": False}, "semantic backbone of SCPM"),
     Variant("no-scpm-attention", "w/o CA in SCPM", {"scpm_attention": False}, "channel attention of SCPM"),
-    Variant(PLAIN, "plain, equal cost", _ALL_OFF, "all three modules, their cost spent on more blocks"),
+    Variant(PLAIN, "plain, equal cost", _ALL_OFF, "all three modules, at equal cost"),
 )
 
 
@@ -76,7 +76,7 @@ def cost_of(model: str, overrides: Mapping[str, Any]) -> Cost:
 
 
 def equal_cost_plain(model: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides of the network without modules whose decoder is deepened until it costs as much as the whole one.
+    """Overrides of the network without modules, its decoder deepened where that brings it nearer to the whole cost.
 
     Blocks go, one at a time, to the decoder level that has the fewest, the coarsest first.
 
