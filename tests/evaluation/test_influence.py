@@ -10,6 +10,7 @@ from upfusion_med.core import Modality, UsageError
 from upfusion_med.evaluation.influence import SEMANTICS, DescriptorScope, every_nth, measure_influence
 from upfusion_med.evaluation.pairs import Pair
 from upfusion_med.networks import create
+from upfusion_med.networks.blocks import TextSteering
 from upfusion_med.weights import PromptTable, read_checkpoint, write_checkpoint
 
 
@@ -44,8 +45,9 @@ def test_every_other_prompt_and_descriptor_is_tried_and_moves_the_output(pairs, 
 def test_a_network_that_does_not_hear_is_not_moved(pairs, tmp_path, codes):
     network = create("upfusion-tiny")
     with torch.no_grad():
-        for perturbation in network.perturbations:
-            perturbation.text[2].weight.zero_()
+        for module in network.modules():
+            if isinstance(module, TextSteering):
+                module[2].weight.zero_()
         network.pruning.semantic.weight.zero_()
     rows = measure_influence(checkpoint_of(network, tmp_path, codes), pairs)
     assert [r.mean for r in rows] == [0.0, 0.0, 0.0]
@@ -67,7 +69,7 @@ def test_only_the_descriptor_is_replaced():
     scope = DescriptorScope(torch.ones(1, 3))
     assert scope.reduce_lazily("scpm.descriptor", 1, lambda: torch.zeros(1, 3)).sum() == 3
     assert scope.seen.sum() == 0
-    assert scope.reduce_lazily("tcpm1.cosines", 1, lambda: torch.zeros(1, 3)).sum() == 0
+    assert scope.reduce_lazily("scpm.pooled", 1, lambda: torch.zeros(1, 3)).sum() == 0
 
 
 def test_every_second_pair_of_each_kind_is_taken(pairs):

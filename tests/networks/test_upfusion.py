@@ -8,6 +8,7 @@ import torch
 from upfusion_med.core import UsageError
 from upfusion_med.networks.configuration import SIZES
 from upfusion_med.networks.scope import RecordingScope, VolumeScope
+from upfusion_med.networks.text_perturbation import TextGuidedPerturbation
 from upfusion_med.networks.upfusion import UPFusion, create_size
 
 
@@ -96,8 +97,9 @@ def test_selection_text_and_semantics_get_gradients(pair):
     net = create_size("tiny").train()
     a, b, code = pair
     (net(a, b, code) - a).abs().mean().backward()
-    for part in ("pruning.attention", "pruning.semantic", "pruning.alpha", "perturbations.0.text",
-                 "perturbations.0.attention", "perturbations.3.text", "perturbations.3.attention"):  # fmt: skip
+    for part in ("pruning.attention", "pruning.semantic", "pruning.alpha", "perturbations.0.perturb",
+                 "perturbations.0.attention", "perturbations.3.perturb", "perturbations.3.attention",
+                 "modulate_first", "modulate_second"):  # fmt: skip
         norms = [p.grad.norm().item() for n, p in net.named_parameters() if n.startswith(part)]
         assert norms, part
         assert max(norms) > 0, part
@@ -116,6 +118,33 @@ def test_a_slice_does_not_depend_on_its_neighbours(network, pair):
         together = network(a, b, code[:1])
         alone = torch.cat([network(a[i : i + 1], b[i : i + 1], code[:1]) for i in range(2)])
     assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_channel_weights_do_not_depend_on_the_air_around_a_head(network, pair):
+    a, b, _ = pair
+    statistics = []
+    for margin in (0, 64):
+        scope = RecordingScope()
+        wide = [torch.nn.functional.pad(x[:1], (margin,) * 4) for x in (a, b)]
+        with torch.no_grad():
+            network(*wide, torch.ones(1, 512), scope)
+        statistics.append(scope.statistics["scpm.pooled"])
+    assert torch.allclose(*statistics, rtol=0.05)
+    assert statistics[0].abs().min() > 0
+
+
+def test_the_skip_of_one_text_is_a_linear_map_of_both_branches():
+    torch.manual_seed(4)
+    module = TextGuidedPerturbation(16, SIZES["tiny"])
+    x, y = torch.randn(2, 1, 16, 5, 4), torch.randn(2, 1, 16, 5, 4)
+    text = torch.nn.functional.normalize(torch.randn(1, 512), dim=1)
+    with torch.no_grad():
+        zero = module(*torch.zeros_like(x), text)
+        both = module(*(x + y), text) - zero
+        apart = (module(*x, text) - zero) + (module(*y, text) - zero)
+        other = module(*x, -text) - module(*x, text)
+    assert torch.allclose(both, apart, atol=1e-5)
+    assert other.abs().max() > 1e-4
 
 
 def test_a_volume_scope_decides_once_for_all_slices(network, pair):

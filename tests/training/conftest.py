@@ -29,5 +29,5 @@ def config(tmp_path: Path) -> TrainingConfig:
         visible=str(tmp_path / "vi"), infrared=str(tmp_path / "ir"), output=str(tmp_path / "run"),
         text_codes=str(tmp_path / "codes.npz"), steps=4, batch=2, side=64, warmup=1, save_every=2,
         validation_share=0.25, validation_pairs=1, bf16=False,
-        overrides={"semantics": False, "widths": (16, 16, 16, 16), "heads": (1, 1, 1, 1)},
+        overrides={"semantics": False, "widths": (16, 16, 16, 16)},
     )  # fmt: skip

@@ -11,6 +11,6 @@ def test_every_parameter_of_the_network_belongs_to_a_named_part():
 
 
 def test_text_layers_are_told_from_the_rest():
-    assert part_of("perturbations.2.text.0.weight") == "TCPM text layers"
-    assert part_of("perturbations.0.attention.2.bias") == "TCPM channel attention"
+    assert part_of("perturbations.2.perturb.0.weight") == "TCPM text layers"
+    assert part_of("perturbations.0.attention.2.bias") == "TCPM channel selection"
     assert part_of("perturbations.3.merge.weight") == "TCPM the rest"

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upfusion_med.core import UsageError
+from upfusion_med.networks.configuration import TEXT_WIDTH
 
 #: Luma weights of ITU-R BT.601, for red, green and blue.
 LUMA = (0.299, 0.587, 0.114)
@@ -52,9 +53,49 @@ class PairMerge(Pointwise):
         return mixed.permute(0, 3, 1, 2)
 
 
-def channel_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Two linear layers with a ReLU between, on (B, inputs)."""
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+class Steering(nn.Sequential):
+    """Two linear layers with a ReLU between, on (B, inputs), that set gates, scales and shifts of other layers.
+
+    The output is a tenth of that of the last layer. So it starts near the neutral value, and a step of Adam moves it a
+    tenth as far: layers that steer others must learn more slowly than those (Karras et al. 2019, arXiv 1812.04948,
+    section C, do the same).
+    """
+
+    SPEED = 0.1
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs) to (B, outputs)."""
+        return self.SPEED * super().forward(x)
+
+
+class TextSteering(Steering):
+    """Steering by a text code of length 1."""
+
+    #: Brings the entries of a code, about 1/sqrt(512), to a quarter: large enough to learn from, too small to jump.
+    CODE_SCALE = 6.0
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__(TEXT_WIDTH, 64, outputs)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """(B, 512) to (B, outputs)."""
+        return super().forward(self.CODE_SCALE * text)
+
+
+def support_mean(x: Tensor, support: Tensor) -> Tensor:
+    """Mean of every channel over the support.
+
+    Args:
+        x: (B, C, H, W).
+        support: (B, 1, H, W), 1 where the pictures show something, 0 elsewhere.
+
+    Returns:
+        (B, C); 0 for an empty support.
+    """
+    return (x * support).sum((2, 3)) / support.sum((2, 3)).clamp(min=1.0)
 
 
 def mix_channels(x: Tensor, matrix: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from upfusion_med.networks.blocks import Pointwise, channel_mlp, mix_channels
+from upfusion_med.networks.blocks import Pointwise, Steering, TextSteering, mix_channels, support_mean
 from upfusion_med.networks.configuration import UPFusionConfig
 from upfusion_med.networks.scope import Scope
 from upfusion_med.networks.selection import select_top
@@ -22,19 +22,21 @@ class SemanticChannelPruning(nn.Module):
         super().__init__()
         width = config.widths[0]
         self.keep = int(width * config.scpm_keep)
-        self.attention = channel_mlp(width, max(width // 4, 8), width) if config.scpm_attention else None
+        self.attention = Steering(width, max(width // 4, 8), width) if config.scpm_attention else None
         self.backbone = SemanticBackbone(config.backbone) if config.semantics else None
         if self.backbone is not None:
             self.descriptor_norm = nn.LayerNorm(self.backbone.width, elementwise_affine=False)
+            # Length 1: of a thousand inputs of size 1, one step of Adam would turn every channel's weight over.
+            self.unit = self.backbone.width**-0.5
             self.semantic = nn.Linear(self.backbone.width, width)
             self.alpha = nn.Parameter(torch.tensor(1.0))
         self.expand = Pointwise(width, 2 * width)
 
-    def weights(self, mean: Tensor, first: Tensor, second: Tensor, scope: Scope) -> Tensor | None:
+    def weights(self, mean: Tensor, first: Tensor, second: Tensor, support: Tensor, scope: Scope) -> Tensor | None:
         """Channel weights (B, C), or None where neither attention nor semantics take part."""
         weight: Tensor | None = None
         if self.attention is not None:
-            pooled = scope.reduce("scpm.pooled", mean.mean((2, 3)))
+            pooled = scope.reduce("scpm.pooled", support_mean(mean, support))
             weight = torch.sigmoid(self.attention(pooled))
         if self.backbone is not None:
             descriptor = scope.reduce_lazily(
@@ -42,13 +44,13 @@ class SemanticChannelPruning(nn.Module):
                 mean.shape[0],
                 lambda: self.backbone(first, second).to(mean.dtype),  # type: ignore[misc]
             )
-            semantic = self.alpha * torch.sigmoid(self.semantic(self.descriptor_norm(descriptor)))
+            semantic = self.alpha * torch.sigmoid(self.semantic(self.unit * self.descriptor_norm(descriptor)))
             weight = semantic if weight is None else weight + semantic
         return weight
 
-    def forward(self, mean: Tensor, first: Tensor, second: Tensor, scope: Scope) -> Tensor:
+    def forward(self, mean: Tensor, first: Tensor, second: Tensor, support: Tensor, scope: Scope) -> Tensor:
         """(B, C, H, W) mean embedding and the two (B, 1, H, W) pictures to (B, 2C, H, W)."""
-        weight = self.weights(mean, first, second, scope)
+        weight = self.weights(mean, first, second, support, scope)
         if weight is None:
             return self.expand(mean)
         gated = self.expand.weight * select_top(weight, self.keep).unsqueeze(1)
@@ -56,17 +58,16 @@ class SemanticChannelPruning(nn.Module):
 
 
 class AffineModulation(nn.Module):
-    """GAM (paper eqs. 2 and 3): scale and shift the shared feature by what is typical of one modality's embedding."""
+    """GAM (paper eqs. 2 and 3): scale and shift the shared feature by what is typical of one modality.
 
-    def __init__(self, name: str, width: int) -> None:
+    What is typical is learned for the modalities that the text names; the paper pools it from the embedding.
+    """
+
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.name = name
-        self.affine = channel_mlp(width, width, 2 * width)
-        for parameter in self.affine[2].parameters():  # starts near the identity
-            parameter.data.mul_(0.1)
+        self.affine = TextSteering(2 * width)
 
-    def forward(self, x: Tensor, embedding: Tensor, scope: Scope) -> Tensor:
-        """(B, C, H, W) feature and embedding to the modulated feature."""
-        pooled = scope.reduce(f"{self.name}.pooled", embedding.mean((2, 3)))
-        gamma, beta = self.affine(pooled)[:, :, None, None].chunk(2, dim=1)
+    def forward(self, x: Tensor, text: Tensor) -> Tensor:
+        """(B, C, H, W) feature and (B or 1, 512) text to the modulated feature."""
+        gamma, beta = self.affine(text)[:, :, None, None].chunk(2, dim=1)
         return x * (1 + gamma) + beta

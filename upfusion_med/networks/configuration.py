@@ -16,23 +16,20 @@ class UPFusionConfig:
         widths: Channels of the four levels (full, half, quarter and eighth resolution); multiples of 16 are fast.
         encoder_blocks: Residual blocks per level and branch.
         decoder_blocks: Residual blocks of decoder levels 1 to 3.
-        heads: Heads of the channel attention per level.
         backbone: timm name of the frozen semantic backbone.
         scpm: Semantic channel pruning on; off: a 1x1 convolution.
         gam: Affine modulation on; off: the pruned feature as it is.
         tcpm: Text-guided channel perturbation on; off: a 1x1 convolution of both branches.
         semantics: The backbone takes part in the pruning.
         scpm_attention: The pooled features take part in the pruning.
-        tcpm_attention: Pooled features choose the channels of the perturbation; off: all are kept.
-        scpm_keep: Share of channels kept by SCPM (paper: 70 %).
+        tcpm_attention: The text chooses the channels of the perturbation; off: all are kept.
+        scpm_keep: Share of channels kept by SCPM (paper: 70 %; of so few as 16 none can be spared).
         tcpm_keep: Share of channels kept by TCPM (paper: 50 %).
-        attention_keep: Share of channel-attention entries kept per row (paper: 90 %).
     """
 
     widths: tuple[int, int, int, int] = (16, 32, 64, 96)
     encoder_blocks: tuple[int, int, int, int] = (1, 1, 1, 1)
     decoder_blocks: tuple[int, int, int] = (2, 1, 1)
-    heads: tuple[int, int, int, int] = (1, 1, 2, 3)
     backbone: str = "tf_efficientnet_lite0"
     scpm: bool = True
     gam: bool = True
@@ -40,14 +37,13 @@ class UPFusionConfig:
     semantics: bool = True
     scpm_attention: bool = True
     tcpm_attention: bool = True
-    scpm_keep: float = 0.7
+    scpm_keep: float = 1.0
     tcpm_keep: float = 0.5
-    attention_keep: float = 0.9
 
 
 SIZES = {
     "tiny": UPFusionConfig(),
     "base": UPFusionConfig(
-        widths=(48, 96, 192, 384), encoder_blocks=(2, 2, 3, 3), decoder_blocks=(2, 2, 3), heads=(1, 2, 4, 8)
+        widths=(48, 96, 192, 384), encoder_blocks=(2, 2, 3, 3), decoder_blocks=(2, 2, 3), scpm_keep=0.7
     ),
 }

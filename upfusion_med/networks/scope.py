@@ -1,8 +1,9 @@
 """Over what a network's global statistics are pooled: one slice, or a whole volume.
 
-Channel selection, pooled affine parameters and channel attention depend on averages over the image. Taken slice by
-slice they change from slice to slice, and a fused volume flickers. A network of this package therefore passes every
-global statistic through ``scope.reduce(name, statistic)``, and the caller decides what happens there:
+Channel weights, and in the published network affine parameters and channel attention, depend on averages over the
+image. Taken slice by slice they change from slice to slice, and a fused volume flickers. A network of this package
+therefore passes every global statistic through ``scope.reduce(name, statistic)``, and the caller decides what happens
+there:
 
 * ``SliceScope``: each sample keeps its own statistic (training, single pictures, parity with published code).
 * ``RecordingScope``: representative slices of a volume run as one batch; the mean over the batch is used and kept.

@@ -21,6 +21,10 @@ from upfusion_med.networks.configuration import SIZES, TEXT_WIDTH, UPFusionConfi
 from upfusion_med.networks.scope import Scope, SliceScope
 from upfusion_med.networks.text_perturbation import PlainMerge, TextGuidedPerturbation
 
+#: Statistics are taken where the brighter picture is above this level, half a step of 8 bits: a head, without the air
+#: around it, looks alike in a narrow and in a wide field of view.
+SUPPORT_LEVEL = 0.5 / 255
+
 
 class Encoder(nn.Module):
     """One modality's branch: residual blocks at four resolutions."""
@@ -42,6 +46,18 @@ class Encoder(nn.Module):
         for down, level in zip(self.downs, self.levels[1:], strict=True):
             features.append(level(down(features[-1])))
         return features
+
+
+class SkipRefinement(nn.Conv2d):
+    """``x + conv(relu(x))``: what the merged branches still need before the decoder."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, 3, padding=1)
+        self.weight.data.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return super().forward(F.relu(x)).add_(x)
 
 
 class DecoderLevel(nn.Module):
@@ -74,16 +90,14 @@ class UPFusion(nn.Module):
         self.embed_second = nn.Conv2d(1, width, 3, padding=1)
         self.pruning = SemanticChannelPruning(config) if config.scpm else None
         self.expand = Pointwise(width, 2 * width) if not config.scpm else None
-        self.modulate_first = AffineModulation("gam_first", width) if config.gam else None
-        self.modulate_second = AffineModulation("gam_second", width) if config.gam else None
+        self.modulate_first = AffineModulation(width) if config.gam else None
+        self.modulate_second = AffineModulation(width) if config.gam else None
         self.encoder_first = Encoder(config)
         self.encoder_second = Encoder(config)
         self.perturbations = nn.ModuleList(
-            TextGuidedPerturbation(f"tcpm{level + 1}", w, heads, max(4 >> level, 1), config)
-            if config.tcpm
-            else PlainMerge(w)
-            for level, (w, heads) in enumerate(zip(config.widths, config.heads, strict=True))
+            TextGuidedPerturbation(w, config) if config.tcpm else PlainMerge(w) for w in config.widths
         )
+        self.refinements = nn.ModuleList(SkipRefinement(w) for w in config.widths)
         w1, w2, w3, w4 = config.widths
         self.decoder3 = DecoderLevel(w4, w3, config.decoder_blocks[2])
         self.decoder2 = DecoderLevel(w3, w2, config.decoder_blocks[1])
@@ -128,28 +142,34 @@ class UPFusion(nn.Module):
 
     def fuse(self, first: Tensor, second: Tensor, text: Tensor, scope: Scope) -> Tensor:
         """The network itself, on sides that are multiples of 8."""
+        bright = torch.maximum(first, second)
+        support = (bright > SUPPORT_LEVEL).to(bright.dtype)
         embedding_first, embedding_second = self.embed_first(first), self.embed_second(second)
         mean = 0.5 * (embedding_first + embedding_second)
         if self.pruning is not None:
-            shared = self.pruning(mean, first, second, scope)
+            shared = self.pruning(mean, first, second, support, scope)
         else:
             assert self.expand is not None
             shared = self.expand(mean)
         x_first, x_second = shared.chunk(2, dim=1)
         if self.modulate_first is not None and self.modulate_second is not None:
-            x_first = self.modulate_first(x_first, embedding_first, scope)
-            x_second = self.modulate_second(x_second, embedding_second, scope)
+            x_first = self.modulate_first(x_first, text)
+            x_second = self.modulate_second(x_second, text)
         skips = [
-            perturbation(a, b, text, scope)
-            for perturbation, a, b in zip(
-                self.perturbations, self.encoder_first(x_first), self.encoder_second(x_second), strict=True
+            refinement(perturbation(a, b, text))
+            for perturbation, refinement, a, b in zip(
+                self.perturbations,
+                self.refinements,
+                self.encoder_first(x_first),
+                self.encoder_second(x_second),
+                strict=True,
             )
         ]
         x = self.decoder3(skips[3], skips[2])
         x = self.decoder2(x, skips[1])
         x = self.decoder1(x, skips[0])
         place, detail = self.head(x).float().chunk(2, dim=1)
-        dark, bright = torch.minimum(first, second), torch.maximum(first, second)
+        dark = torch.minimum(first, second)
         share = torch.sigmoid(place)
         visible = (32.0 * bright).clamp(max=1.0)
         return (dark + share * (bright - dark) + 0.4 * visible * torch.tanh(detail)).clamp(0.0, 1.0)
