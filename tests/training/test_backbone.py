@@ -20,7 +20,7 @@ def test_a_classifier_of_timm_becomes_the_semantic_backbone(tmp_path, backbone):
     picture = torch.randn(1, 3, 64, 64)
     reference = classifier.forward_intermediates(picture, intermediates_only=True)[-1]
     with torch.no_grad():
-        assert torch.allclose(network.pruning.backbone.features(picture)[-1], reference, atol=1e-5)
+        assert torch.allclose(network.pruning.backbone.features(picture)[-1], reference, atol=1e-4)  # values up to 11
 
 
 def test_weights_of_another_backbone_are_refused(tmp_path):

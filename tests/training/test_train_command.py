@@ -43,7 +43,7 @@ def test_gradients_reach_selection_and_text_and_not_the_frozen_backbone(recipe):
     assert done.exit_code == 0, done.output
     norms = {line[2:31].strip(): float(line[31:]) for line in done.output.splitlines()[1:]}
     assert norms.pop("semantic backbone (frozen)") == 0
-    assert {"SCPM semantic projection", "TCPM text layers", "TCPM channel attention"} <= set(norms)
+    assert {"SCPM semantic projection", "TCPM text layers", "TCPM channel selection"} <= set(norms)
     assert all(norm > 0 for norm in norms.values()), norms
 
 

@@ -108,6 +108,8 @@ def mix_channels(x: Tensor, matrix: Tensor) -> Tensor:
     Returns:
         (B, O, H, W) in channels-last memory order.
     """
+    if len(matrix) == 1:
+        return F.linear(x.permute(0, 2, 3, 1), matrix[0]).permute(0, 3, 1, 2)
     height, width = x.shape[-2:]
     return (
         (x.permute(0, 2, 3, 1).flatten(1, 2) @ matrix.transpose(1, 2)).unflatten(1, (height, width)).permute(0, 3, 1, 2)

@@ -17,12 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upfusion_med.core import MissingPackageError, UsageError
+from upfusion_med.networks.configuration import TEXT_WIDTH
 from upfusion_med.networks.scope import RecordingScope, VolumeScope
 from upfusion_med.networks.upfusion import UPFusion
 from upfusion_med.weights.checkpoint import Checkpoint
 
 OPSET = 17
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class _Decide(nn.Module):
@@ -30,9 +31,10 @@ class _Decide(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, functional: Tensor, mri: Tensor, code: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, functional: Tensor, mri: Tensor) -> tuple[Tensor, ...]:
         scope = RecordingScope()
-        self.network.fuse(functional, mri, F.normalize(code, dim=1), scope)
+        # The text takes no part in the statistics.
+        self.network.fuse(functional, mri, functional.new_zeros(1, TEXT_WIDTH), scope)
         return tuple(scope.statistics.values())
 
 
@@ -41,10 +43,9 @@ class _Fuse(nn.Module):
         super().__init__()
         self.network, self.names = network, names
 
-    def forward(self, functional: Tensor, mri: Tensor, *statistics: Tensor) -> Tensor:
+    def forward(self, functional: Tensor, mri: Tensor, code: Tensor, *statistics: Tensor) -> Tensor:
         scope = VolumeScope(dict(zip(self.names, statistics, strict=True)))
-        # The text shapes the statistics only; under given statistics it is not read.
-        return self.network.fuse(functional, mri, functional.new_zeros(1, 512), scope)
+        return self.network.fuse(functional, mri, F.normalize(code, dim=1), scope)
 
 
 def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) -> list[Path]:
@@ -101,7 +102,7 @@ def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) ->
 
 def _export_graphs(network: UPFusion, folder: Path) -> list[str]:
     functional, mri = torch.rand(2, 3, 1, 64, 48)
-    code = torch.randn(1, 512)
+    code = torch.randn(1, TEXT_WIDTH)
     scope = RecordingScope()
     with torch.no_grad():
         network.fuse(functional, mri, F.normalize(code, dim=1), scope)
@@ -109,13 +110,13 @@ def _export_graphs(network: UPFusion, folder: Path) -> list[str]:
     size = {0: "slices", 2: "height", 3: "width"}
     axes = {"functional": size, "mri": size}
     torch.onnx.export(
-        _Decide(network).eval(), (functional, mri, code), str(folder / "decide.onnx"),
-        input_names=["functional", "mri", "code"], output_names=names, dynamic_axes=axes, opset_version=OPSET,
+        _Decide(network).eval(), (functional, mri), str(folder / "decide.onnx"),
+        input_names=["functional", "mri"], output_names=names, dynamic_axes=axes, opset_version=OPSET,
         dynamo=False,
     )  # fmt: skip
     torch.onnx.export(
-        _Fuse(network, names).eval(), (functional, mri, *scope.statistics.values()), str(folder / "fuse.onnx"),
-        input_names=["functional", "mri", *names], output_names=["fused"],
+        _Fuse(network, names).eval(), (functional, mri, code, *scope.statistics.values()), str(folder / "fuse.onnx"),
+        input_names=["functional", "mri", "code", *names], output_names=["fused"],
         dynamic_axes={**axes, "fused": size}, opset_version=OPSET, dynamo=False,
     )  # fmt: skip
     return names

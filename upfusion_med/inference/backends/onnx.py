@@ -90,7 +90,7 @@ class OnnxBackend:
 
     def decide(self, functional: FloatArray, mri: FloatArray) -> Context:
         """See ``Backend.decide``."""
-        feed = {"functional": _batch(functional), "mri": _batch(mri), "code": self.code}
+        feed = {"functional": _batch(functional), "mri": _batch(mri)}
         return dict(zip(self.statistics, self._run(self._decide, self.statistics, feed), strict=True))
 
     def fuse(self, functional: FloatArray, mri: FloatArray, context: Context | None) -> FloatArray:
@@ -98,7 +98,7 @@ class OnnxBackend:
         if context is None:
             slices = [(functional[i : i + 1], mri[i : i + 1]) for i in range(len(functional))]
             return np.concatenate([self.fuse(a, b, self.decide(a, b)) for a, b in slices])
-        feed = {"functional": _batch(functional), "mri": _batch(mri), **context}
+        feed = {"functional": _batch(functional), "mri": _batch(mri), "code": self.code, **context}
         wanted = {node.name for node in self._fuse.get_inputs()}
         (fused,) = self._run(self._fuse, ["fused"], {k: v for k, v in feed.items() if k in wanted})
         return fused[:, 0, : functional.shape[1], : functional.shape[2]]
