@@ -37,6 +37,7 @@ def join_ranks(device: torch.device | str) -> None:
 def leave_ranks() -> None:
     """End the process group, where there is one."""
     if dist.is_initialized():
+        dist.barrier()  # a rank that leaves while another still talks to it aborts that one
         dist.destroy_process_group()
 
 
