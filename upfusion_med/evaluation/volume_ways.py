@@ -157,23 +157,12 @@ _UNTIMED = (float("nan"), float("nan"))
 
 def fuse_one_way(study: Study, backend: Backend, way: Way, progress: Progress | None = None) -> FloatArray:
     """(I, J, K) fused luminance in 0..1 of a study, one way."""
-    from upfusion_med.inference import engine
     from upfusion_med.inference.fusion import run_network
 
-    if way is Way.VOLUME:
-        return run_network(_with_pooling(study, Pooling.VOLUME), backend, progress=progress)
     if way is Way.WINDOWS:
         study = window_every_slice(study)
-    return engine.run(
-        backend,
-        study.prepared.functional,
-        study.display_mri,
-        study.axis,
-        batch_size=study.settings.batch_size,
-        pooling=Pooling.VOLUME if way is Way.STATISTICS else Pooling.SLICE,
-        sigma_slices=0.0,
-        progress=progress,
-    )
+    pooling = Pooling.VOLUME if way in (Way.VOLUME, Way.STATISTICS) else Pooling.SLICE
+    return run_network(_with_pooling(study, pooling), backend, matched=way is Way.VOLUME, progress=progress)
 
 
 def window_every_slice(study: Study) -> Study:

@@ -155,8 +155,10 @@ def read_study(
     return Study(first, second, choice, prepared, settings, mri_study, functional_study)
 
 
-def run_network(study: Study, backend: Backend, *, progress: Progress | None = None) -> FloatArray:
-    """(I, J, K) fused luminance in 0..1 of a study."""
+def run_network(
+    study: Study, backend: Backend, *, matched: bool = True, progress: Progress | None = None
+) -> FloatArray:
+    """(I, J, K) fused luminance in 0..1 of a study; ``matched``: neighbouring slices agree, as the study asks."""
     return engine.run(
         backend,
         study.prepared.functional,
@@ -164,7 +166,7 @@ def run_network(study: Study, backend: Backend, *, progress: Progress | None = N
         study.axis,
         batch_size=study.settings.batch_size,
         pooling=study.settings.pooling,
-        sigma_slices=study.sigma_slices,
+        sigma_slices=study.sigma_slices if matched else 0.0,
         progress=progress,
     )
 
