@@ -72,3 +72,28 @@ def test_instability_is_the_change_beyond_that_of_the_sources(images):
     jumping = torch.cat([a, a + 0.25])
     assert losses.instability(jumping, first, second, 1).item() == pytest.approx(0.2, abs=1e-6)
     assert losses.instability(jumping, first, second, 0).item() == 0
+
+
+def test_contours_count_faint_structure_as_much_as_strong(images):
+    a, _ = images
+    flat = torch.full_like(a, 0.5)
+    faint = 0.5 + 0.1 * (a - 0.5)
+    strong_lost, faint_lost = losses.contours(flat, a, flat).item(), losses.contours(flat, faint, flat).item()
+    assert faint_lost > 0.5 * strong_lost
+    assert losses.edges(flat, faint, flat).item() < 0.15 * losses.edges(flat, a, flat).item()
+    assert losses.contours(a, flat, flat).item() > 1  # structure that neither source has
+
+
+def test_one_sided_is_what_a_copy_lacks_of_the_other_source(images):
+    a, b = images
+    parts = losses.components(a, a, b, torch.tensor([0.5]), names=["one_sided"])
+    kept = losses.vif(b, a).item()
+    least = 1.25 * losses.vif(b, 0.5 * (a + b)).item()
+    assert parts["one_sided"].item() == pytest.approx(least - kept, abs=1e-5)
+    assert least > kept
+
+
+def test_only_the_components_asked_for_are_worked_out(images):
+    a, b = images
+    assert set(losses.components(a, a, b, torch.tensor([0.5]), names=["edges", "ssim"])) == {"edges", "ssim"}
+    assert set(losses.components(a, a, b, torch.tensor([0.5]))) == set(losses.NAMES)

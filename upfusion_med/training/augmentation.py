@@ -86,7 +86,7 @@ def smooth_uptake(image: FloatImage, rng: np.random.Generator) -> FloatImage:
     blurred = gaussian_filter(image, rng.uniform(1.0, 4.0))
     low = np.quantile(blurred, rng.uniform(0.0, 0.5))
     high = max(float(blurred.max()), low + 0.05)
-    return np.clip((blurred - low) / (high - low), 0, 1).astype(np.float32) * np.float32(rng.uniform(0.6, 1.0))
+    return np.clip((blurred - low) / (high - low), 0, 1).astype(np.float32) * np.float32(rng.uniform(0.3, 1.0))
 
 
 def saturated_window(image: FloatImage, rng: np.random.Generator) -> FloatImage:

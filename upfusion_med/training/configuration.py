@@ -62,6 +62,8 @@ class TrainingConfig:
         emphasis: Share of the first picture in the similarity terms, by prompt; default: that of the augmentation.
         loss: Weight of each loss component.
         seed: Seed of everything.
+        split_seed: Seed of the split into training and held-out scenes, or null: ``seed``. Runs that continue each
+            other hold out the same scenes by it.
         bf16: Mixed precision: the network runs in bfloat16, losses and weights stay in float32.
         deterministic: Only algorithms that give the same result twice, also on CUDA; slower there.
         validation_share: Share of scenes kept for validation.
@@ -110,6 +112,7 @@ class TrainingConfig:
         default_factory=lambda: {"intensity": 0.5, "gradient": 2.0, "ssim": 1.0, "vif": 0.7, "balance": 0.2}
     )
     seed: int = 0
+    split_seed: int | None = None
     bf16: bool = True
     deterministic: bool = False
     validation_share: float = 0.06

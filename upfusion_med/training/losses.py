@@ -5,12 +5,17 @@ Q_P, Q_ABF, Q_NCIE and SCD are kept out of the losses, so that they can judge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+#: Sobel response to a ramp of half a grey level (of 255) a pixel.
+FAINT = 8.0 * 0.5 / 255.0
+#: How much more of each source a fusion must keep than the average of both does, as a share of that.
+MARGIN = 0.25
 
 
 @lru_cache(maxsize=16)
@@ -52,6 +57,13 @@ def gradient(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return (_sobel(fused) - target).abs().mean()
 
 
+def _stronger_gradients(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Sobel vector (B, 2, H, W) of the source with the longer one, and its length (B, 1, H, W)."""
+    of_first, of_second = _sobel(first), _sobel(second)
+    squares = [x.square().sum(1, keepdim=True) for x in (of_first, of_second)]
+    return torch.where(squares[0] >= squares[1], of_first, of_second), torch.maximum(*squares).sqrt()
+
+
 def edges(fused: Tensor, first: Tensor, second: Tensor, scales: int = 3) -> Tensor:
     """Mean length of the difference to the gradient vector of the source with the stronger one, at several scales.
 
@@ -62,10 +74,23 @@ def edges(fused: Tensor, first: Tensor, second: Tensor, scales: int = 3) -> Tens
     for scale in range(scales):
         if scale:
             fused, first, second = (F.avg_pool2d(x, 2) for x in (fused, first, second))
-        of_first, of_second = _sobel(first), _sobel(second)
-        stronger = of_first.square().sum(1, keepdim=True) >= of_second.square().sum(1, keepdim=True)
-        target = torch.where(stronger, of_first, of_second)
+        target, _ = _stronger_gradients(first, second)
         error = error + ((_sobel(fused) - target).square().sum(1) + 1e-6).sqrt().mean() / 8
+    return error
+
+
+def contours(fused: Tensor, first: Tensor, second: Tensor, scales: int = 2) -> Tensor:
+    """The same difference as a share of the gradient's own length, so that faint structure counts as much as strong.
+
+    Lengths are counted from `FAINT` on; where both sources are flat, structure of the fusion's own is measured by it.
+    """
+    error = fused.new_zeros(())
+    for scale in range(scales):
+        if scale:
+            fused, first, second = (F.avg_pool2d(x, 2) for x in (fused, first, second))
+        target, length = _stronger_gradients(first, second)
+        share = (_sobel(fused) - target) / (length + FAINT)
+        error = error + (share.square().sum(1) + 1e-6).sqrt().mean() / scales
     return error
 
 
@@ -116,8 +141,38 @@ def vif(reference: Tensor, fused: Tensor) -> Tensor:
     return numerator / denominator.clamp(min=1.0)
 
 
-def components(fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor, twins: int = 0) -> dict[str, Tensor]:
-    """Every component by name; each is a scalar that training makes small.
+def one_sided(kept: Sequence[Tensor], first: Tensor, second: Tensor) -> Tensor:
+    """What is missing of each source's fidelity for `MARGIN` more than the average of both keeps of it, at most all.
+
+    Args:
+        kept: ``vif`` of the fusion for each source, (B,).
+        first: First sources.
+        second: Second sources.
+    """
+    average = 0.5 * (first + second)
+    least = [((1 + MARGIN) * vif(source, average)).clamp(max=1) for source in (first, second)]
+    return torch.stack([(a - b).clamp(min=0) for a, b in zip(least, kept, strict=True)]).sum(0).mean()
+
+
+#: Every component of `components`.
+NAMES = (
+    "intensity",
+    "gradient",
+    "edges",
+    "contours",
+    "brightness_lost",
+    "instability",
+    "ssim",
+    "vif",
+    "balance",
+    "one_sided",
+)
+
+
+def components(
+    fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor, twins: int = 0, names: Iterable[str] = NAMES
+) -> dict[str, Tensor]:
+    """Components by name; each is a scalar that training makes small.
 
     Args:
         fused: Network output.
@@ -125,20 +180,25 @@ def components(fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor, t
         second: Infrared picture or MRI.
         emphasis: (B,) share of the first picture in the similarity terms, 0..1.
         twins: Number of changed copies at the end of the batch (see ``instability``).
+        names: Which of `NAMES`.
 
-    ``balance`` is the distance between the two sources' fidelities: it keeps a fusion from becoming a copy.
+    ``balance`` is the distance between the two sources' fidelities, ``one_sided`` what a fusion keeps too little of
+    one source: both keep it from becoming a copy of the other.
     """
-    vif_first, vif_second = vif(first, fused), vif(second, fused)
-    return {
-        "intensity": intensity(fused, first, second),
-        "gradient": gradient(fused, first, second),
-        "edges": edges(fused, first, second),
-        "brightness_lost": brightness_lost(fused, first, second),
-        "instability": instability(fused, first, second, twins),
-        "ssim": 1 - (emphasis * ssim(fused, first) + (1 - emphasis) * ssim(fused, second)).mean(),
-        "vif": 1 - (emphasis * vif_first + (1 - emphasis) * vif_second).mean(),
-        "balance": (vif_first - vif_second).abs().mean(),
-    }
+    names = set(names)
+    parts = {f.__name__: f for f in (intensity, gradient, edges, contours, brightness_lost)}
+    found = {name: part(fused, first, second) for name, part in parts.items() if name in names}
+    if "instability" in names:
+        found["instability"] = instability(fused, first, second, twins)
+    if "ssim" in names:
+        found["ssim"] = 1 - (emphasis * ssim(fused, first) + (1 - emphasis) * ssim(fused, second)).mean()
+    if not names.isdisjoint({"vif", "balance", "one_sided"}):
+        kept = vif(first, fused), vif(second, fused)
+        found["vif"] = 1 - (emphasis * kept[0] + (1 - emphasis) * kept[1]).mean()
+        found["balance"] = (kept[0] - kept[1]).abs().mean()
+        if "one_sided" in names:
+            found["one_sided"] = one_sided(kept, first, second)
+    return {name: value for name, value in found.items() if name in names}
 
 
 def total(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

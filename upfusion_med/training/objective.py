@@ -14,7 +14,7 @@ from upfusion_med.training.published_losses import PUBLISHED
 def loss_parts(
     fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor, twins: int, weights: Mapping[str, float]
 ) -> dict[str, Tensor]:
-    """Loss components by name, scalars; those of the published method only where they have a weight.
+    """Loss components by name, scalars, of those that have a weight.
 
     Args:
         fused: (B, 1, H, W) network output.
@@ -27,10 +27,8 @@ def loss_parts(
     Raises:
         UsageError: a weight names no component.
     """
-    parts = {name: PUBLISHED[name](fused, first, second) for name in weights if name in PUBLISHED}
-    if set(weights) - set(parts):
-        parts |= losses.components(fused, first, second, emphasis, twins)
-    if unknown := sorted(set(weights) - set(parts)):
-        known = ", ".join(sorted({*parts, *PUBLISHED}))
+    if unknown := sorted(set(weights) - {*losses.NAMES, *PUBLISHED}):
+        known = ", ".join(sorted({*losses.NAMES, *PUBLISHED}))
         raise UsageError(f"There is no loss component {', '.join(unknown)}; expected some of {known}.")
-    return parts
+    parts = {name: PUBLISHED[name](fused, first, second) for name in weights if name in PUBLISHED}
+    return parts | losses.components(fused, first, second, emphasis, twins, weights)

@@ -213,7 +213,9 @@ def read_pairs(config: TrainingConfig) -> tuple[list[PicturePair], list[PictureP
         config.exclude,
         config.scene_prefix,
     )
-    training, validation = split_by_scene(found, config.validation_share, config.seed)
+    training, validation = split_by_scene(
+        found, config.validation_share, config.seed if config.split_seed is None else config.split_seed
+    )
     if not training:
         raise InputError(
             f"All {len(found)} pairs are of scenes kept for validation ({config.validation_share:.0%} of the scenes); "
