@@ -20,7 +20,7 @@ from upfusion_med.evaluation.picture_levels import grey
 from upfusion_med.evaluation.reader_measures import Composition, colour_picture, scales_of
 from upfusion_med.evaluation.results import build_results
 from upfusion_med.evaluation.run_record import run_facts
-from upfusion_med.evaluation.source_colours import drawn, onset_of, with_functional_colours
+from upfusion_med.evaluation.source_colours import drawn, with_functional_colours
 from upfusion_med.evaluation.store import score_key
 from upfusion_med.inference import fuse
 from upfusion_med.transforms.luts import get_lut
@@ -58,7 +58,7 @@ def test_the_picture_is_drawn_as_a_fusion_draws_it(pairs: PairList, asked: str, 
     assert np.array_equal(a, shown)
     mri = np.swapaxes(result.mri.array[:, :, 0], 0, 1)
     levels = np.rint(np.maximum(mri, grey(a) / 255) * 255).astype(np.uint8)
-    assert np.abs(colour_picture(levels, a, Composition.LEGIBLE, onset_of(asked)) - fused.astype(float)).mean() < 1
+    assert np.abs(colour_picture(levels, a, Composition.LEGIBLE) - fused.astype(float)).mean() < 1
 
 
 def test_hotter_is_brighter_in_what_is_fused_then(pairs: PairList) -> None:
@@ -90,7 +90,7 @@ def test_metrics_compare_with_the_drawing_and_scores_of_another_setting_are_not_
     assert score_key(pairs.pairs[0], methods[0]) != score_key(turned.pairs[0], methods[0])
     assert (auto.of_metric("darker_when_hotter") == 0).all()
     assert (auto.of_metric("uptake_error") < 1).all()
-    assert np.array_equal(scales_of(turned)["ember"], get_lut("ember").table * 255)
+    assert np.array_equal(scales_of(turned)["dawn"], get_lut("dawn").table * 255)
 
 
 def test_the_setting_is_recorded_and_the_reference_is_said(pairs: PairList, tmp_path: Path) -> None:

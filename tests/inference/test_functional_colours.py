@@ -37,7 +37,7 @@ def test_a_known_palette_is_turned_into_uptake_and_shown_by_the_colour_table(col
     mri, pet, uptake = coloured
     result = run(mri, pet)
     assert "rainbow" in result.report["functional_colours"]
-    expected = get_lut("ember").table[np.rint(uptake * 255).astype(int)] * 255
+    expected = get_lut("dawn").table[np.rint(uptake * 255).astype(int)] * 255
     assert np.abs(result.functional.array - expected).max() <= 3
     assert result.functional_window is not None
     assert (result.functional_window.low, result.functional_window.high) == (0.0, 1.0)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from upfusion_med.core import UsageError
-from upfusion_med.transforms.luts import DEFAULT_LUT, Lut, get_lut, lut_names
+from upfusion_med.transforms.luts import DEFAULT_LUT, PICTURE_LUT, Lut, get_lut, lut_names
 from upfusion_med.transforms.perceptual_ramp import lab_from_srgb, srgb_from_lab
 
-OWN = ("ember", "glacier", "verdant")
+EVEN = ("ember", "glacier", "verdant")
+OWN = (*EVEN, PICTURE_LUT)
 DICOM = ("hot_iron", "pet", "hot_metal_blue", "pet_20_step", "spring", "summer", "fall", "winter")
 
 
@@ -53,7 +54,7 @@ def test_which_palettes_have_monotone_luma():
     assert falls == {"pet", "pet_20_step", "summer", "fall"}
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", EVEN)
 def test_own_tables_grow_lighter_in_even_steps(name):
     lut = get_lut(name)
     lightness = lab_from_srgb(lut.table)[:, 0]
@@ -61,6 +62,15 @@ def test_own_tables_grow_lighter_in_even_steps(name):
     assert lut.starts_black and lightness[-1] > 95
     np.testing.assert_allclose(steps, steps.mean(), rtol=0.01)
     assert (np.diff(lut.luma) > 0.0015).all()
+
+
+def test_the_table_of_pictures_is_soon_bright_and_never_darker():
+    lut = get_lut(PICTURE_LUT)
+    lightness = lab_from_srgb(lut.table)[:, 0]
+    assert lut.starts_black and lightness[-1] > 95
+    assert (np.diff(lut.luma) > 0).all()
+    assert lightness[38] > 40  # at 0.15, where even steps from black have come to 14
+    assert np.abs(np.diff(lightness[39:], 2)).max() < 0.02
 
 
 @pytest.mark.parametrize("name", OWN)

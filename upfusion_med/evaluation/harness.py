@@ -21,7 +21,7 @@ from upfusion_med.evaluation.pairs import Failure, Pair, PairList
 from upfusion_med.evaluation.picture_levels import Levels, grey, read_levels
 from upfusion_med.evaluation.reader_measures import Composition, Sources
 from upfusion_med.evaluation.score_table import ScoreTable
-from upfusion_med.evaluation.source_colours import drawn, onset_of
+from upfusion_med.evaluation.source_colours import drawn
 from upfusion_med.evaluation.store import Score, ScoreStore, score_key
 
 SCORES_FOLDER = "scores"
@@ -69,8 +69,7 @@ class Bench:
         except UpFusionError as error:
             return [Failure(pair.group, pair.name, "", str(error))]
         wanted = [k for k in self.metrics if k in READER_KEYS]
-        onset = onset_of(pair.functional_colours)
-        sources = Sources.of(a, b, pair.modality, self.scales, onset) if wanted else Sources(a, b, pair.modality)
+        sources = Sources.of(a, b, pair.modality, self.scales) if wanted else Sources(a, b, pair.modality)
         return [self._score(pair, self.methods[m], key, sources) for m, key in task.methods]
 
     def _score(self, pair: Pair, method: Method, key: str, sources: Sources) -> Score | Failure:

@@ -18,7 +18,7 @@ from upfusion_med.core import InputError, Modality
 from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.picture_levels import Levels, grey
 from upfusion_med.inference.functional_colours import KEEP
-from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, LegibleColours
+from upfusion_med.transforms.legible_colour import LegibleColours
 
 _OF_COLOUR = frozenset({"saturation_kept", "hue_turned", "ciede2000_chroma"})
 _UNEXPLAINED = ("unexplained_structure", "unexplained_patch")
@@ -55,7 +55,7 @@ class Composition(str, Enum):
 
 
 def colour_picture(
-    fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE, onset: float = ONSET_OF_PICTURES
+    fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE
 ) -> Levels:
     """The fused luminance in the colours of A.
 
@@ -63,12 +63,11 @@ def colour_picture(
         fused: (H, W) uint8.
         a: (H, W) or (H, W, 3) uint8; grey gives a grey picture.
         how: Rule for colours that do not exist, or cannot be read, at the new luminance.
-        onset: Uptake at which legible colours have fully set in.
 
     Returns:
         (H, W, 3) uint8, or (H, W) where A is grey.
     """
-    return _coloured(fused, a, how, LegiblePalette.of(a, onset) if how is Composition.LEGIBLE else None)
+    return _coloured(fused, a, how, LegiblePalette.of(a) if how is Composition.LEGIBLE else None)
 
 
 def _coloured(fused: Levels, a: Levels, how: Composition, palette: LegiblePalette | None) -> Levels:
@@ -92,29 +91,27 @@ class LegiblePalette:
     Attributes:
         colours: The palette's colours at any luminance.
         uptake: (H, W) position of the picture on the palette in 0..1.
-        onset: Uptake at which legible colours have fully set in.
     """
 
     colours: LegibleColours
     uptake: NDArray[Any]
-    onset: float
 
     @classmethod
-    def of(cls, picture: Levels, onset: float = ONSET_OF_PICTURES) -> LegiblePalette | None:
+    def of(cls, picture: Levels) -> LegiblePalette | None:
         """The palette of (H, W, 3) uint8; None where it is not known or the picture is grey, (H, W)."""
         from upfusion_med.transforms.pseudo_colour import recognise
 
         palette = recognise(picture) if picture.ndim == 3 else None
         if palette is None:
             return None
-        return cls(LegibleColours.of(palette.table, stepped=palette.stepped), palette.uptake(picture), onset)
+        return cls(LegibleColours.of(palette.table, stepped=palette.stepped), palette.uptake(picture))
 
     def show(self, fused: Levels) -> Levels:
         """The fused luminance (H, W) uint8 in the palette's colours, (H, W, 3) uint8."""
         from upfusion_med.transforms import colour
 
         luminance = fused / np.float32(255)
-        shown = self.colours.show(luminance[..., None], self.uptake[..., None], (1.0, 1.0, 1.0), self.onset)
+        shown = self.colours.show(luminance[..., None], self.uptake[..., None], (1.0, 1.0, 1.0))
         return colour.compose(shown[0][..., 0], shown[1][..., 0, :])
 
 
@@ -144,10 +141,10 @@ def scales_of(pairs: PairList) -> dict[str, ColourScale]:
     Raises:
         InputError: see `read_colour_scales`.
     """
-    from upfusion_med.transforms.luts import DEFAULT_LUT, get_lut
+    from upfusion_med.transforms.luts import PICTURE_LUT, get_lut
 
     scales = read_colour_scales(pairs.root) if pairs.root is not None else {}
-    return scales if pairs.colours == KEEP else {**scales, DEFAULT_LUT: get_lut(DEFAULT_LUT).table * 255.0}
+    return scales if pairs.colours == KEEP else {**scales, PICTURE_LUT: get_lut(PICTURE_LUT).table * 255.0}
 
 
 def _nearest_scale(picture: Levels, scales: Mapping[str, ColourScale]) -> ColourScale | None:
@@ -171,7 +168,6 @@ class Sources:
         modality: Kind of A.
         scale: Palette of A, or None.
         uptake: (H, W) position of A on the palette in 0..1, or None.
-        onset: Uptake at which legible colours have fully set in.
     """
 
     a: Levels
@@ -179,12 +175,11 @@ class Sources:
     modality: Modality
     scale: ColourScale | None = None
     uptake: NDArray[np.float64] | None = None
-    onset: float = ONSET_OF_PICTURES
 
     @cached_property
     def palette(self) -> LegiblePalette | None:
         """Palette of A by which composed pictures are coloured."""
-        return LegiblePalette.of(self.a, self.onset)
+        return LegiblePalette.of(self.a)
 
     @classmethod
     def of(
@@ -193,13 +188,12 @@ class Sources:
         b: Levels,
         modality: Modality,
         scales: Mapping[str, ColourScale],
-        onset: float = ONSET_OF_PICTURES,
     ) -> Sources:
         """Find the palette of A and read its uptake."""
         from upfusion_med.metrics.uptake_reading import read_back
 
         scale = _nearest_scale(a, scales) if a.ndim == 3 and modality.is_emission else None
-        return cls(a, b, modality, scale, None if scale is None else read_back(a, scale), onset)
+        return cls(a, b, modality, scale, None if scale is None else read_back(a, scale))
 
 
 def measure(fused: Levels, sources: Sources, wanted: Collection[str], how: Composition) -> dict[str, float]:

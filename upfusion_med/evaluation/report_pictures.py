@@ -16,7 +16,6 @@ from upfusion_med.evaluation.pairs import Pair
 from upfusion_med.evaluation.picture_levels import Levels, grey, read_levels
 from upfusion_med.evaluation.reader_measures import Composition, colour_picture
 from upfusion_med.evaluation.results import Results
-from upfusion_med.evaluation.source_colours import onset_of
 
 #: Pairs shown from each end of a group's order.
 PER_END = 2
@@ -115,7 +114,7 @@ def _shown(
         own = read_levels(method.file_of(pair))
         if own.ndim == 3:
             return own
-    return colour_picture(fused_by(method, pair, grey(a), b), a, composition, onset_of(pair.functional_colours))
+    return colour_picture(fused_by(method, pair, grey(a), b), a, composition)
 
 
 def data_url(picture: Levels) -> str:

@@ -16,8 +16,7 @@ from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.picture_levels import Levels
 from upfusion_med.inference.functional_colours import AUTO, KEEP, palette_of
 from upfusion_med.transforms import colour
-from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, ONSET_OF_STUDIES
-from upfusion_med.transforms.luts import DEFAULT_LUT, get_lut
+from upfusion_med.transforms.luts import PICTURE_LUT, get_lut
 from upfusion_med.transforms.pseudo_colour import get_palette
 
 
@@ -27,7 +26,7 @@ def drawn(a: Levels, modality: Modality, asked: str) -> Levels:
     Args:
         a: (H, W) or (H, W, 3) uint8.
         modality: Only PET and SPECT have a palette.
-        asked: ``"keep"``; ``"auto"``: the default colour table where A's palette is known; or the name of its palette.
+        asked: ``"keep"``; ``"auto"``: the colour table of pictures where A's palette is known; or the name of its palette.
 
     Returns:
         (H, W, 3) uint8 where the palette was read; otherwise ``a``. Black, no uptake, stays black.
@@ -37,13 +36,8 @@ def drawn(a: Levels, modality: Modality, asked: str) -> Levels:
     palette = palette_of(Volume(a[:, :, None].astype(np.float32), np.eye(4), RGB_LEVELS, modality), modality, asked)
     if palette is None:
         return a
-    uptake, lut = palette.uptake(a), get_lut(DEFAULT_LUT)
+    uptake, lut = palette.uptake(a), get_lut(PICTURE_LUT)
     return colour.compose(colour.lut_luminance(uptake, lut), colour.lut_chroma(uptake, lut))
-
-
-def onset_of(asked: str) -> float:
-    """Uptake at which colours have fully set in (`LegibleColours.show`), as in a fusion with these colours."""
-    return ONSET_OF_PICTURES if asked == KEEP else ONSET_OF_STUDIES
 
 
 def with_functional_colours(pairs: PairList, asked: str) -> PairList:
@@ -69,6 +63,6 @@ def sentence(asked: str) -> str:
     how = "their palette was recognised" if asked == AUTO else f"they were taken for '{asked}'"
     return (
         f"Functional colours: PET and SPECT pictures were turned back into uptake where {how}, and drawn with the "
-        f"colour table '{DEFAULT_LUT}' before fusing. A, the source that metrics compare with, is the luminance that "
+        f"colour table '{PICTURE_LUT}' before fusing. A, the source that metrics compare with, is the luminance that "
         "the networks were given: the luma of that drawing, not of the picture in the file."
     )

@@ -220,13 +220,18 @@ def _uptake(
     facts: dict[str, Any],
     scale: window.Window | None,
 ) -> Prepared:
-    """Scalar uptake, shown through a colour table."""
+    """Scalar uptake, shown through a colour table.
+
+    Args:
+        scale: The window of uptake that was read from a picture's colours; None: a measured study.
+    """
+    default, onset = (luts.DEFAULT_LUT, ONSET_OF_STUDIES) if scale is None else (luts.PICTURE_LUT, ONSET_OF_PICTURES)
     if scale is None or settings.functional_window is not None:
         # The window is that of the study, not of the part of it that the MRI's grid happens to show.
         scale = _window(functional, modality, settings.functional_window)
     uptake = window.apply_window(aligned.functional.array, scale)
     uptake[~aligned.inside] = 0.0
-    lut = luts.get_lut(settings.lut or (luts.DEFAULT_LUT if modality.is_emission else "grey"))
+    lut = luts.get_lut(settings.lut or (default if modality.is_emission else "grey"))
     if not lut.luma_is_monotone:
         facts["warnings"].append(
             f"The luminance of the colour table '{lut.name}' is not monotone; where it falls with rising uptake, the "
@@ -243,7 +248,7 @@ def _uptake(
         chroma=colour.lut_chroma(uptake, lut),
         brightness=settings.mri_brightness or (COLOURED_MRI_BRIGHTNESS if legible is None else 1.0),
         legible=legible,
-        onset=ONSET_OF_STUDIES,
+        onset=onset,
     )
 
 

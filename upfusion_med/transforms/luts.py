@@ -19,6 +19,8 @@ from upfusion_med.transforms.perceptual_ramp import PerceptualRamp
 #: ITU-R BT.601 luma weights, on the display values as they are (no linearisation).
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 DEFAULT_LUT = "ember"
+#: For uptake read back from the colours of a picture, which shows nothing but tissue.
+PICTURE_LUT = "dawn"
 #: Steps between two entries when a table is read at a value between them.
 _STEPS_PER_ENTRY = 64
 
@@ -30,6 +32,14 @@ _RAMPS = {
         lightness=(0.0, 10.0, 20.0, 32.0, 45.0, 58.0, 72.0, 84.0, 91.0, 96.5),
         hue_deg=(285.0, 293.0, 315.0, 358.0, 390.0, 410.0, 431.0, 450.0, 461.0, 462.8),
         chroma_cap=(0.0, 26.0, 36.0, 48.0, 70.0, 88.0, 84.0, 78.0, 66.0, 48.0),
+    ),
+    # black, soon blue, then rose, orange, pale yellow: hue tells the uptake, and every colour is bright enough to
+    # lie over bright tissue. For fusion; alone, faint uptake is loud in it.
+    "dawn": PerceptualRamp(
+        lightness=(38.0, 47.0, 55.0, 64.0, 74.0, 85.0, 96.0),
+        hue_deg=(258.0, 268.0, 298.0, 350.0, 400.0, 440.0, 463.0),
+        chroma_cap=(50.0, 50.0, 50.0, 60.0, 75.0, 80.0, 60.0),
+        rise=0.15,
     ),
     # black, deep blue, cyan, near white.
     "glacier": PerceptualRamp(

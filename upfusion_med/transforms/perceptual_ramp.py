@@ -33,17 +33,22 @@ class PerceptualRamp:
         lightness: L* of the control points, growing, each 0..100.
         hue_deg: CIE LCh hue at the control points in degrees; values beyond 360 continue a turn.
         chroma_cap: Largest C*ab at the control points.
+        rise: Share of the table over which it comes up from black to a ramp that starts brighter.
     """
 
     lightness: tuple[float, ...]
     hue_deg: tuple[float, ...]
     chroma_cap: tuple[float, ...]
+    rise: float = 0.0
 
     def table(self) -> NDArray[np.float64]:
-        """(256, 3) sRGB in [0, 1]; L* grows linearly from the first to the last control point."""
+        """(256, 3) sRGB in [0, 1]; L* grows linearly from the first to the last control point, beyond the rise."""
         lightness = np.linspace(self.lightness[0], self.lightness[-1], _LEVELS)
         hue = np.radians(_smooth(np.interp(lightness, self.lightness, self.hue_deg), half_width=16))
         cap = np.interp(lightness, self.lightness, self.chroma_cap)
+        if self.rise:
+            share = np.minimum(np.linspace(0, 1, _LEVELS) / self.rise, 1)
+            lightness, cap = lightness * share * (2 - share), cap * np.sign(share)
         widest = np.minimum(_largest_chroma(lightness, hue), cap)
         chroma = _smooth(_eroded(widest, half_width=12), half_width=12)
         # The first and last colours are pinned to the border itself: smoothing may have lifted them above it.

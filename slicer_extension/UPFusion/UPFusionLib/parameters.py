@@ -30,6 +30,7 @@ class Palette(Enum):
 
     DEFAULT = ""
     EMBER = "ember"
+    DAWN = "dawn"
     GLACIER = "glacier"
     VERDANT = "verdant"
     GREY = "grey"
@@ -43,6 +44,7 @@ class Palette(Enum):
         return {
             Palette.DEFAULT: _("That of the modality"),
             Palette.EMBER: _("Ember"),
+            Palette.DAWN: _("Dawn"),
             Palette.GLACIER: _("Glacier"),
             Palette.VERDANT: _("Verdant"),
             Palette.GREY: _("Grey"),
