@@ -65,3 +65,14 @@ def test_only_losses_with_a_weight_are_worked_out(images):
     assert set(mixed) == {"l1_to_both", "ssim"}
     with pytest.raises(UsageError, match="sism"):
         loss_parts(*images, half, 0, {"sism": 1.0})
+
+
+def test_factors_are_what_each_sample_counts(images):
+    half, weights = torch.full((2,), 0.5), {"ssim": 1.0, "edges": 1.0}
+    each = [loss_parts(*(x[i : i + 1] for x in images), half[:1], 0, weights) for i in (0, 1)]
+    factors = torch.tensor([[2.0, 1.0], [0.0, 3.0]])
+    found = loss_parts(*images, half, 0, weights, factors)
+    assert found["ssim"].item() == pytest.approx(each[0]["ssim"].item(), rel=1e-5)
+    assert found["edges"].item() == pytest.approx((each[0]["edges"] + 3 * each[1]["edges"]).item() / 2, rel=1e-5)
+    with pytest.raises(UsageError, match="l1_to_both"):
+        loss_parts(*images, half, 0, {"l1_to_both": 1.0}, torch.full((2, 1), 2.0))

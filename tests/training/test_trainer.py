@@ -69,7 +69,7 @@ def test_workers_that_draw_ahead_change_nothing(config, tmp_path):
 
 def test_batches_of_a_step_are_averaged(config, tmp_path):
     trainer = Trainer(replace(config, microbatches=2, clip=None, output=str(tmp_path / "a")))
-    parts = [losses.total(trainer.parts(*trainer.batch(trainer.training, (0, 0, 0, i))), config.loss) for i in (0, 1)]
+    parts = [losses.total(trainer.parts(trainer.batch(trainer.training, (0, 0, 0, i))), config.loss) for i in (0, 1)]
     wanted = torch.autograd.grad((parts[0] + parts[1]) / 2, trainer.learned)
     trainer.train_step()
     for parameter, gradient in zip(trainer.learned, wanted, strict=True):
@@ -90,12 +90,12 @@ def test_the_average_follows_the_weights_at_the_rate_of_its_decay(config):
 
 def test_mixed_precision_keeps_losses_and_weights_in_float32(config):
     trainer = Trainer(replace(config, bf16=True))
-    parts = trainer.parts(*trainer.batch(trainer.training, (0, 0, 0)))
+    parts = trainer.parts(trainer.batch(trainer.training, (0, 0, 0)))
     assert {p.dtype for p in parts.values()} == {torch.float32}
     trainer.train_step()
     assert {p.dtype for p in trainer.learned} == {torch.float32}
     single = Trainer(config)
-    exact = single.parts(*single.batch(single.training, (0, 0, 0)))
+    exact = single.parts(single.batch(single.training, (0, 0, 0)))
     assert parts["ssim"].item() == pytest.approx(exact["ssim"].item(), abs=0.02)
     assert parts["ssim"].item() != exact["ssim"].item()
 

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from upfusion_med.training import losses
 from upfusion_med.training.augmentation import augment
+from upfusion_med.training.objective import loss_parts
 from upfusion_med.training.pairs import load_pairs, split_by_scene
 
 #: Weights of the loss components.
@@ -95,7 +96,7 @@ class FusionLoss(nn.Module):
     def forward(self, pred: Tensor, sources: Tensor) -> Tensor:
         """(B, 1, H, W) and (B, 2, H, W) in 0..1 to a scalar."""
         share = torch.full((len(pred),), self.emphasis, device=pred.device)
-        parts = losses.components(pred.float(), sources[:, :1], sources[:, 1:], share)
+        parts = loss_parts(pred.float(), sources[:, :1], sources[:, 1:], share, 0, self.weights)
         return losses.total(parts, self.weights)
 
 

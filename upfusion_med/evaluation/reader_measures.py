@@ -54,9 +54,7 @@ class Composition(str, Enum):
         return "fused Y joined with Cb and Cr of A, clipped to 0..255 (the custom of fusion papers)"
 
 
-def colour_picture(
-    fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE
-) -> Levels:
+def colour_picture(fused: Levels, a: Levels, how: Composition = Composition.LEGIBLE) -> Levels:
     """The fused luminance in the colours of A.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,16 +15,32 @@ from upfusion_med.training.configuration import TrainingConfig
 from upfusion_med.training.pairs import PicturePair
 from upfusion_med.training.published_crops import PROMPT, draw_plain_batch
 
-#: First pictures, second pictures, text codes, emphasis of the first picture.
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 Key = tuple[int, ...]
+
+
+class Batch(NamedTuple):
+    """What a step sees.
+
+    Attributes:
+        first: (B, 1, H, W) first pictures in 0..1.
+        second: (B, 1, H, W) second pictures.
+        codes: (B, 512) text codes.
+        emphasis: (B,) share of the first picture in the similarity terms.
+        factors: (B, components) factors on the weights of the loss, in their order.
+    """
+
+    first: Tensor
+    second: Tensor
+    codes: Tensor
+    emphasis: Tensor
+    factors: Tensor
 
 
 class Batches(Dataset[Batch]):
     """Batches by key; the same key always gives the same batch.
 
     Args:
-        config: Its fields ``batch``, ``side``, ``twins``, ``augmentation`` and ``emphasis``.
+        config: Its fields on crops, prompts and losses.
         pairs: What crops are taken from.
         codes: Code of each named prompt.
     """
@@ -32,7 +49,7 @@ class Batches(Dataset[Batch]):
         self.config, self.pairs, self.codes = config, pairs, codes
 
     def __getitem__(self, key: Key) -> Batch:
-        """(batch, 1, side, side) twice, (batch, 512), (batch,).
+        """The batch of a key.
 
         Raises:
             UsageError: a prompt has no code.
@@ -51,7 +68,9 @@ class Batches(Dataset[Batch]):
             raise UsageError(f"There is no text code for the prompt {', '.join(missing)}; add it to the text codes.")
         codes = torch.stack([self.codes[p] for p in prompts])
         emphasis = torch.tensor([shares[p] for p in prompts])
-        return torch.from_numpy(first), torch.from_numpy(second), codes, emphasis
+        own = [c.prompt_factors.get(p, {}) for p in prompts]
+        factors = torch.tensor([[factor.get(name, 1.0) for name in c.loss] for factor in own])
+        return Batch(torch.from_numpy(first), torch.from_numpy(second), codes, emphasis, factors)
 
 
 def training_key(config: TrainingConfig, step: int, microbatch: int) -> Key:

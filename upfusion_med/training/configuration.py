@@ -61,6 +61,7 @@ class TrainingConfig:
         ema: Decay of the averaged weights that are validated and shipped; 0: the last weights themselves.
         emphasis: Share of the first picture in the similarity terms, by prompt; default: that of the augmentation.
         loss: Weight of each loss component.
+        prompt_factors: By prompt, factors on the weights of some components: what the text asks for besides the emphasis.
         seed: Seed of everything.
         split_seed: Seed of the split into training and held-out scenes, or null: ``seed``. Runs that continue each
             other hold out the same scenes by it.
@@ -111,6 +112,7 @@ class TrainingConfig:
     loss: Mapping[str, float] = field(
         default_factory=lambda: {"intensity": 0.5, "gradient": 2.0, "ssim": 1.0, "vif": 0.7, "balance": 0.2}
     )
+    prompt_factors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seed: int = 0
     split_seed: int | None = None
     bf16: bool = True
@@ -137,6 +139,9 @@ class TrainingConfig:
             raise UsageError(f"'twins' is {self.twins}; the augmentation '{self.augmentation}' makes none; expected 0.")
         if not self.loss:
             raise UsageError("'loss' is empty; expected the weight of at least one component.")
+        named = {name for factors in self.prompt_factors.values() for name in factors}
+        if strange := sorted(named - set(self.loss)):
+            raise UsageError(f"'prompt_factors' names {', '.join(strange)}; expected components of 'loss'.")
         if self.keep_best and not self.validation_pairs:
             raise UsageError("'keep_best' needs held-out pairs to score; set 'validation_pairs' above 0.")
 

@@ -39,7 +39,7 @@ def gradient_norms(trainer: Trainer, batches: int = 8) -> dict[str, float]:
     sums: dict[str, float] = dict.fromkeys(PARTS, 0.0)
     for index in range(batches):
         trainer.optimizer.zero_grad(set_to_none=True)
-        parts = trainer.parts(*trainer.batch(trainer.training, (trainer.config.seed, 2, index)))
+        parts = trainer.parts(trainer.batch(trainer.training, (trainer.config.seed, 2, index)))
         losses.total(parts, trainer.config.loss).backward()
         squares: dict[str, float] = {}
         for name, parameter in trainer.network.named_parameters():

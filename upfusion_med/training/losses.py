@@ -1,4 +1,4 @@
-"""Loss components, each a plain function of the fused and the two source pictures, (B, 1, H, W) in 0..1.
+"""Loss components, each a plain function of the fused and the two source pictures, (B, 1, H, W) in 0..1, to (B,).
 
 Q_P, Q_ABF, Q_NCIE and SCD are kept out of the losses, so that they can judge.
 """
@@ -42,7 +42,7 @@ def _moments(x: Tensor, y: Tensor, size: int, sigma: float) -> tuple[Tensor, ...
 
 def intensity(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Mean absolute difference to the brighter source (released code of UP-Fusion; its paper: to each source)."""
-    return (fused - torch.maximum(first, second)).abs().mean()
+    return (fused - torch.maximum(first, second)).abs().mean((1, 2, 3))
 
 
 def _sobel(x: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ def gradient(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Mean absolute difference to the signed Sobel response of the source with the stronger one (paper eq. 4)."""
     of_first, of_second = _sobel(first), _sobel(second)
     target = torch.where(of_first.abs() >= of_second.abs(), of_first, of_second)
-    return (_sobel(fused) - target).abs().mean()
+    return (_sobel(fused) - target).abs().mean((1, 2, 3))
 
 
 def _stronger_gradients(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,12 +70,12 @@ def edges(fused: Tensor, first: Tensor, second: Tensor, scales: int = 3) -> Tens
     The vector is taken whole from one source, so that an edge keeps its direction; coarse scales keep whole structures
     of one source inside the other.
     """
-    error = fused.new_zeros(())
+    error = fused.new_zeros(len(fused))
     for scale in range(scales):
         if scale:
             fused, first, second = (F.avg_pool2d(x, 2) for x in (fused, first, second))
         target, _ = _stronger_gradients(first, second)
-        error = error + ((_sobel(fused) - target).square().sum(1) + 1e-6).sqrt().mean() / 8
+        error = error + ((_sobel(fused) - target).square().sum(1) + 1e-6).sqrt().mean((1, 2)) / 8
     return error
 
 
@@ -84,20 +84,20 @@ def contours(fused: Tensor, first: Tensor, second: Tensor, scales: int = 2) -> T
 
     Lengths are counted from `FAINT` on; where both sources are flat, structure of the fusion's own is measured by it.
     """
-    error = fused.new_zeros(())
+    error = fused.new_zeros(len(fused))
     for scale in range(scales):
         if scale:
             fused, first, second = (F.avg_pool2d(x, 2) for x in (fused, first, second))
         target, length = _stronger_gradients(first, second)
         share = (_sobel(fused) - target) / (length + FAINT)
-        error = error + (share.square().sum(1) + 1e-6).sqrt().mean() / scales
+        error = error + (share.square().sum(1) + 1e-6).sqrt().mean((1, 2)) / scales
     return error
 
 
 def brightness_lost(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Mean darkening below the brighter source, weighted by its square: hot uptake, bone, hot targets must stay."""
     bright = torch.maximum(first, second)
-    return ((bright - fused).clamp(min=0) * bright * bright).mean()
+    return ((bright - fused).clamp(min=0) * bright * bright).mean((1, 2, 3))
 
 
 def instability(fused: Tensor, first: Tensor, second: Tensor, twins: int) -> Tensor:
@@ -110,9 +110,11 @@ def instability(fused: Tensor, first: Tensor, second: Tensor, twins: int) -> Ten
         twins: Number of changed copies; 0 gives 0.
     """
     if twins == 0:
-        return fused.new_zeros(())
+        return fused.new_zeros(len(fused))
     change = [(x[-twins:] - x[:twins]).abs() for x in (fused, first, second)]
-    return (change[0] - torch.maximum(change[1], change[2])).clamp(min=0).mean()
+    beyond = (change[0] - torch.maximum(change[1], change[2])).clamp(min=0).mean((1, 2, 3))
+    # Shared out so that the mean over the batch is the mean over the twins.
+    return torch.cat([beyond, beyond.new_zeros(len(fused) - twins)]) * (len(fused) / twins)
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -151,7 +153,7 @@ def one_sided(kept: Sequence[Tensor], first: Tensor, second: Tensor) -> Tensor:
     """
     average = 0.5 * (first + second)
     least = [((1 + MARGIN) * vif(source, average)).clamp(max=1) for source in (first, second)]
-    return torch.stack([(a - b).clamp(min=0) for a, b in zip(least, kept, strict=True)]).sum(0).mean()
+    return torch.stack([(a - b).clamp(min=0) for a, b in zip(least, kept, strict=True)]).sum(0)
 
 
 #: Every component of `components`.
@@ -172,7 +174,7 @@ NAMES = (
 def components(
     fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor, twins: int = 0, names: Iterable[str] = NAMES
 ) -> dict[str, Tensor]:
-    """Components by name; each is a scalar that training makes small.
+    """Components by name, (B,); training makes their means small.
 
     Args:
         fused: Network output.
@@ -191,11 +193,11 @@ def components(
     if "instability" in names:
         found["instability"] = instability(fused, first, second, twins)
     if "ssim" in names:
-        found["ssim"] = 1 - (emphasis * ssim(fused, first) + (1 - emphasis) * ssim(fused, second)).mean()
+        found["ssim"] = 1 - (emphasis * ssim(fused, first) + (1 - emphasis) * ssim(fused, second))
     if not names.isdisjoint({"vif", "balance", "one_sided"}):
         kept = vif(first, fused), vif(second, fused)
-        found["vif"] = 1 - (emphasis * kept[0] + (1 - emphasis) * kept[1]).mean()
-        found["balance"] = (kept[0] - kept[1]).abs().mean()
+        found["vif"] = 1 - (emphasis * kept[0] + (1 - emphasis) * kept[1])
+        found["balance"] = (kept[0] - kept[1]).abs()
         if "one_sided" in names:
             found["one_sided"] = one_sided(kept, first, second)
     return {name: value for name, value in found.items() if name in names}

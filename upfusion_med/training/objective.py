@@ -12,7 +12,13 @@ from upfusion_med.training.published_losses import PUBLISHED
 
 
 def loss_parts(
-    fused: Tensor, first: Tensor, second: Tensor, emphasis: Tensor, twins: int, weights: Mapping[str, float]
+    fused: Tensor,
+    first: Tensor,
+    second: Tensor,
+    emphasis: Tensor,
+    twins: int,
+    weights: Mapping[str, float],
+    factors: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Loss components by name, scalars, of those that have a weight.
 
@@ -23,12 +29,22 @@ def loss_parts(
         emphasis: (B,) share of the first picture in the similarity terms.
         twins: Number of changed copies at the end of the batch.
         weights: Weight of each component; see `upfusion_med.training.losses` and ``published_losses.PUBLISHED``.
+        factors: (B, components) what each sample counts for each component, in the order of ``weights``; None: 1.
 
     Raises:
-        UsageError: a weight names no component.
+        UsageError: a weight names no component; or factors other than 1 of one of the published method, which is of
+            whole batches.
     """
     if unknown := sorted(set(weights) - {*losses.NAMES, *PUBLISHED}):
         known = ", ".join(sorted({*losses.NAMES, *PUBLISHED}))
         raise UsageError(f"There is no loss component {', '.join(unknown)}; expected some of {known}.")
     parts = {name: PUBLISHED[name](fused, first, second) for name in weights if name in PUBLISHED}
-    return parts | losses.components(fused, first, second, emphasis, twins, weights)
+    for column, name in enumerate(weights):
+        if factors is not None and name in PUBLISHED and bool((factors[:, column] != 1).any()):
+            raise UsageError(f"'prompt_factors' names {name}, which is of whole batches; expected other components.")
+    of_samples = losses.components(fused, first, second, emphasis, twins, weights)
+    for column, name in enumerate(weights):
+        if name in of_samples:
+            values = of_samples[name]
+            parts[name] = (values if factors is None else factors[:, column] * values).mean()
+    return parts

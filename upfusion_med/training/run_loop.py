@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from upfusion_med.core import Progress
-from upfusion_med.training.batches import Batches, Key, stream, training_key, validation_key
+from upfusion_med.training.batches import Batch, Batches, Key, stream, training_key, validation_key
 from upfusion_med.training.run_log import RunLog
 from upfusion_med.training.run_state import write_state
 from upfusion_med.training.sanity_sheet import sanity_sheet, write_sheet
@@ -108,9 +108,9 @@ def draw(trainer: Trainer, log: RunLog) -> None:
     if not trainer.validation:
         return
     crops = Batches(trainer.config, trainer.validation, trainer.codes)[validation_key(trainer.config, 0)]
-    first, second, codes, emphasis = (x[:PICTURE_COLUMNS] for x in crops)
+    crops = Batch(*(x[:PICTURE_COLUMNS] for x in crops))
     with trainer.averaged() as network:
         pairs = spread(trainer.validation, PICTURE_COLUMNS)
-        sheet = sanity_sheet(network, pairs, (first, second, codes, emphasis), trainer.codes, trainer.device)
+        sheet = sanity_sheet(network, pairs, crops, trainer.codes, trainer.device)
     write_sheet(trainer.output / "pictures" / f"step-{trainer.step:06d}.png", sheet)
     log.picture("held-out", sheet, trainer.step)

@@ -42,7 +42,7 @@ def sanity_sheet(
     """
     columns = [fuse_middle(network, pair, codes, device) for pair in pairs]
     if crops is not None:
-        first, second, code, _ = (x.to(device) for x in crops)
+        first, second, code = (x.to(device) for x in crops[:3])
         fused = network(first, second, code).float().clamp(0, 1)
         columns += [[x[i : i + 1] for x in (first, second, fused)] for i in range(len(first))]
     height, width = 3 * (SIDE + GAP) - GAP, len(columns) * (SIDE + GAP) - GAP

@@ -99,21 +99,19 @@ class Trainer:
         write_state(self.checkpoint, self.config, state)
 
     def batch(self, pairs: Sequence[PicturePair], key: Sequence[int]) -> Batch:
-        """The crops, text codes and emphasis of the first picture that belong to ``key``."""
+        """The batch that belongs to ``key``."""
         return self.moved(Batches(self.config, pairs, self.codes)[tuple(key)])
 
     def moved(self, batch: Batch) -> Batch:
         """A batch on the device of the network."""
-        first, second, codes, emphasis = (x.to(self.device, non_blocking=True) for x in batch)
-        return first, second, codes, emphasis
+        return Batch(*(x.to(self.device, non_blocking=True) for x in batch))
 
-    def parts(
-        self, first: Tensor, second: Tensor, codes: Tensor, emphasis: Tensor, network: nn.Module | None = None
-    ) -> dict[str, Tensor]:
+    def parts(self, batch: Batch, network: nn.Module | None = None) -> dict[str, Tensor]:
         """Loss components of one batch."""
+        first, second, codes, emphasis, factors = batch
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             fused = (network or self.network)(first, second, codes)
-        return loss_parts(fused.float(), first, second, emphasis, self.config.twins, self.config.loss)
+        return loss_parts(fused.float(), first, second, emphasis, self.config.twins, self.config.loss, factors)
 
     def train_step(self, batches: Iterator[Batch] | None = None) -> dict[str, float]:
         """One optimiser step.
@@ -137,7 +135,7 @@ class Trainer:
             )
             waited += time.perf_counter() - begin
             with self.processes.apart(self.parallel, last=number == self.mine[-1]):
-                parts = self.parts(*batch, network=self.parallel)
+                parts = self.parts(batch, self.parallel)
                 loss = losses.total(parts, self.config.loss)
                 # Over the processes gradients are averaged; over the batches of one process they are added up here.
                 (loss / len(self.mine)).backward()
@@ -182,7 +180,7 @@ class Trainer:
     def validate(self, batches: int = 12) -> dict[str, float]:
         """Mean loss components of the averaged weights on fixed crops of the held-out scenes."""
         with self.averaged():
-            rows = [self.parts(*self.batch(self.validation, validation_key(self.config, i))) for i in range(batches)]
+            rows = [self.parts(self.batch(self.validation, validation_key(self.config, i))) for i in range(batches)]
         parts = {k: torch.stack([r[k] for r in rows]).mean() for k in rows[0]}
         return {"loss": losses.total(parts, self.config.loss).item(), **{k: v.item() for k, v in parts.items()}}
 
