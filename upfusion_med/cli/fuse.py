@@ -88,8 +88,8 @@ def fuse(
     lut: Annotated[
         Optional[str],  # noqa: UP045 (typer reads it)
         typer.Option(
-            help="Colour table of scalar uptake (see: upfusion info). Default: ember for PET and SPECT, dawn for uptake "
-            "that was read from the colours of a picture, grey for CT.",
+            help="Colour table of scalar uptake (see: upfusion info). Default: ember for PET and SPECT, dawn for "
+            "uptake that was read from the colours of a picture, grey for CT.",
             rich_help_panel=_APPEARANCE,
         ),
     ] = None,

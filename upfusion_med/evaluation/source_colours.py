@@ -26,7 +26,7 @@ def drawn(a: Levels, modality: Modality, asked: str) -> Levels:
     Args:
         a: (H, W) or (H, W, 3) uint8.
         modality: Only PET and SPECT have a palette.
-        asked: ``"keep"``; ``"auto"``: the colour table of pictures where A's palette is known; or the name of its palette.
+        asked: ``"keep"``; ``"auto"``: the table `PICTURE_LUT` where A's palette is known; or the name of its palette.
 
     Returns:
         (H, W, 3) uint8 where the palette was read; otherwise ``a``. Black, no uptake, stays black.

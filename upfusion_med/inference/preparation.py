@@ -220,11 +220,7 @@ def _uptake(
     facts: dict[str, Any],
     scale: window.Window | None,
 ) -> Prepared:
-    """Scalar uptake, shown through a colour table.
-
-    Args:
-        scale: The window of uptake that was read from a picture's colours; None: a measured study.
-    """
+    """Scalar uptake, shown through a colour table; ``scale`` is None but for uptake read from a picture's colours."""
     default, onset = (luts.DEFAULT_LUT, ONSET_OF_STUDIES) if scale is None else (luts.PICTURE_LUT, ONSET_OF_PICTURES)
     if scale is None or settings.functional_window is not None:
         # The window is that of the study, not of the part of it that the MRI's grid happens to show.
