@@ -61,7 +61,7 @@ class TrainingConfig:
         ema: Decay of the averaged weights that are validated and shipped; 0: the last weights themselves.
         emphasis: Share of the first picture in the similarity terms, by prompt; default: that of the augmentation.
         loss: Weight of each loss component.
-        prompt_factors: Factors on the weights of some components, by prompt: what its text asks for besides the emphasis.
+        prompt_factors: Factors on some of these weights, by prompt: what its text asks for besides the emphasis.
         seed: Seed of everything.
         split_seed: Seed of the split into training and held-out scenes, or null: ``seed``. Runs that continue each
             other hold out the same scenes by it.
