@@ -137,6 +137,32 @@ def test_a_scene_never_stands_on_both_sides(tmp_path, config):
     assert len(training) == len(validation) == 2
 
 
+def test_runs_of_other_seeds_can_hold_out_the_same_scenes(config, tmp_path):
+    same = {}
+    for seed in range(4):
+        trainer = Trainer(replace(config, seed=seed, split_seed=7, output=str(tmp_path / str(seed))))
+        same[seed] = {p.name for p in trainer.validation}
+    assert len({frozenset(names) for names in same.values()}) == 1
+    other = [Trainer(replace(config, split_seed=k, output=str(tmp_path / f"s{k}"))).validation for k in range(8)]
+    assert len({frozenset(p.name for p in held) for held in other}) > 1
+
+
+def test_a_prompt_asks_for_its_own_balance_of_the_losses(config):
+    factors = {"infrared_visible": {"ssim": 0.25}}
+    trainer = Trainer(replace(config, loss={"edges": 1.0, "ssim": 2.0}, prompt_factors=factors, batch=16))
+    batch = trainer.batch(trainer.training, (0, 0, 0))
+    of_prompt = (batch.codes == trainer.codes["infrared_visible"]).all(1)
+    assert 0 < of_prompt.sum() < len(of_prompt)
+    assert (batch.factors[:, 0] == 1).all()
+    assert torch.equal(batch.factors[:, 1], torch.where(of_prompt, 0.25, 1.0))
+    plain = trainer.parts(batch._replace(factors=torch.ones_like(batch.factors)))
+    asked = trainer.parts(batch)
+    assert asked["ssim"] < plain["ssim"]
+    assert asked["edges"] == plain["edges"]
+    with pytest.raises(UsageError, match=r"prompt_factors.*vif"):
+        replace(config, loss={"ssim": 1.0}, prompt_factors={"mri_ct": {"vif": 2.0}})
+
+
 def test_the_best_weights_cannot_be_chosen_without_held_out_scenes(config):
     with pytest.raises(UsageError, match="needs held-out scenes"):
         Trainer(replace(config, validation_share=0.0, keep_best="mean"))
