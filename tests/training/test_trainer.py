@@ -159,8 +159,20 @@ def test_a_prompt_asks_for_its_own_balance_of_the_losses(config):
     asked = trainer.parts(batch)
     assert asked["ssim"] < plain["ssim"]
     assert asked["edges"] == plain["edges"]
-    with pytest.raises(UsageError, match=r"prompt_factors.*vif"):
-        replace(config, loss={"ssim": 1.0}, prompt_factors={"mri_ct": {"vif": 2.0}})
+
+
+@pytest.mark.parametrize(
+    "asked", [{"mri_ct": {"vif": 2.0}}, {"mri_ct": {"ssim": "2"}}, {"mri_ct": {"ssim": -1}}, {"mri_ct": 2}]
+)
+def test_what_a_prompt_cannot_ask_is_named(config, asked):
+    with pytest.raises(UsageError, match="prompt_factors"):
+        replace(config, loss={"ssim": 1.0}, prompt_factors=asked)
+
+
+def test_a_mistyped_prompt_is_named(config):
+    trainer = Trainer(replace(config, loss={"ssim": 1.0}, prompt_factors={"mri_tc": {"ssim": 2.0}}))
+    with pytest.raises(UsageError, match="mri_tc"):
+        trainer.batch(trainer.training, (0, 0, 0))
 
 
 def test_the_best_weights_cannot_be_chosen_without_held_out_scenes(config):

@@ -43,10 +43,16 @@ class Batches(Dataset[Batch]):
         config: Its fields on crops, prompts and losses.
         pairs: What crops are taken from.
         codes: Code of each named prompt.
+
+    Raises:
+        UsageError: the configuration asks something of a prompt that has no code.
     """
 
     def __init__(self, config: TrainingConfig, pairs: Sequence[PicturePair], codes: Mapping[str, Tensor]) -> None:
         self.config, self.pairs, self.codes = config, pairs, codes
+        if strange := sorted(set(config.prompt_factors) - set(codes)):
+            known = ", ".join(codes)
+            raise UsageError(f"'prompt_factors' names the prompt {', '.join(strange)}; expected some of {known}.")
 
     def __getitem__(self, key: Key) -> Batch:
         """The batch of a key.

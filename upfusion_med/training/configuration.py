@@ -139,11 +139,21 @@ class TrainingConfig:
             raise UsageError(f"'twins' is {self.twins}; the augmentation '{self.augmentation}' makes none; expected 0.")
         if not self.loss:
             raise UsageError("'loss' is empty; expected the weight of at least one component.")
-        named = {name for factors in self.prompt_factors.values() for name in factors}
-        if strange := sorted(named - set(self.loss)):
-            raise UsageError(f"'prompt_factors' names {', '.join(strange)}; expected components of 'loss'.")
+        self._check_prompt_factors()
         if self.keep_best and not self.validation_pairs:
             raise UsageError("'keep_best' needs held-out pairs to score; set 'validation_pairs' above 0.")
+
+    def _check_prompt_factors(self) -> None:
+        for prompt, factors in self.prompt_factors.items():
+            if not isinstance(factors, Mapping):
+                raise UsageError(f"'prompt_factors' has {factors!r} for {prompt}; expected factors by component.")
+            if strange := sorted(set(factors) - set(self.loss)):
+                raise UsageError(f"'prompt_factors' names {', '.join(strange)}; expected components of 'loss'.")
+            for name, factor in factors.items():
+                if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor >= 0:
+                    raise UsageError(
+                        f"'prompt_factors' has {factor!r} for {name} of {prompt}; expected a number of 0 or more."
+                    )
 
     def _check_ranges(self) -> None:
         for name in ("batch", "microbatches", "side", "save_every", "learning_rate", "clip", "epochs"):
