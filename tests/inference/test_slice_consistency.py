@@ -64,6 +64,20 @@ def test_detail_outside_both_sources_stays(sources):
     assert np.allclose(agree_along(fused, a, b, 2, 3.0), fused, atol=1e-5)
 
 
+def test_where_the_anatomy_changes_the_choice_may_change_with_it():
+    shape = (20, 20, 24)
+    later = np.broadcast_to(np.arange(24) >= 12, shape)
+    a = np.where(later, 0.8, 0.2).astype(np.float32)
+    b = np.where(later, 0.3, 0.7).astype(np.float32)
+    fused = np.where(later, a, 0.5 * (a + b)).astype(np.float32)
+    assert np.abs(agree_along(fused, a, b, 2, 3.0) - fused).max() < 0.01
+
+    alike = np.full(shape, 0.2, np.float32), np.full(shape, 0.7, np.float32)
+    fused = np.where(later, alike[1], 0.5 * (alike[0] + alike[1])).astype(np.float32)
+    step = np.abs(np.diff(agree_along(fused, *alike, 2, 3.0), axis=2)).max()
+    assert step < 0.2 * np.abs(np.diff(fused, axis=2)).max()
+
+
 def test_thick_slices_are_left_alone(sources):
     a, b = sources
     assert agree_along(a, a, b, 2, 0.1) is a
