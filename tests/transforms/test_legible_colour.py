@@ -134,3 +134,15 @@ def test_cold_uptake_keeps_its_colour_on_black():
 def test_what_is_no_table_of_colours_is_refused(wrong):
     with pytest.raises(UsageError, match="expected \\(N, 3\\)"):
         LegibleColours.of(wrong)
+
+
+@pytest.mark.parametrize("name", ["dawn", "ember"])
+def test_at_the_lower_limit_uptake_is_hardly_ever_read_as_lost(name):
+    table = get_lut(name).table
+    colours = LegibleColours.of(table)
+    entries = np.arange(len(colours.luminance))
+    level = np.rint(colours.darkest * 255).astype(int)
+    shown = colours.darkest[:, None] + colours.gain[entries, level][:, None] * colours.chroma
+    too_low = entries / entries[-1] - read(255 * shown, table)
+    assert (too_low > 0.10).mean() < 0.02
+    assert too_low.max() < 0.11

@@ -24,8 +24,10 @@ from upfusion_med.transforms.luts import LUMA_WEIGHTS
 
 FloatArray = NDArray[np.float32]
 
-#: Error of the uptake read back, in parts of the table, up to which a luminance is within the limits.
+#: Error of the uptake read back, in parts of the table, up to which a luminance above the entry's own is within the
+#: limits, and one below it. Uptake that is read back 0.10 too low counts as lost; the darker side stays clear of that.
 READING_ERROR = 0.10
+READING_ERROR_BELOW = 0.09
 #: Saturation (HSV) that the colour must keep there, in parts of the entry's own.
 SATURATION_KEPT = 0.95
 #: Farthest that a luminance may lie from the entry's own, so that cold tissue does not outshine warm tissue.
@@ -250,9 +252,10 @@ def _probe(
     best = (error + 0.2 * paler + 0.02 * stronger).argmin(0)
     pick = (best, np.arange(_LEVELS))
     at_home = round(own * (_LEVELS - 1))
-    legible = (error[pick] <= error[pick][at_home] + READING_ERROR) & (saturation[pick] >= SATURATION_KEPT)
-    if not np.ptp(colour):
-        legible = error[pick] <= error[pick][at_home] + READING_ERROR
+    allowed = np.where(np.arange(_LEVELS) < at_home, READING_ERROR_BELOW, READING_ERROR)
+    legible = error[pick] <= error[pick][at_home] + allowed
+    if np.ptp(colour):
+        legible &= saturation[pick] >= SATURATION_KEPT
     low, high = at_home, at_home
     while low > 0 and legible[low - 1]:
         low -= 1
