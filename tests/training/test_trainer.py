@@ -129,6 +129,22 @@ def test_exported_weights_are_the_averaged_ones(config, tmp_path):
     assert str(tmp_path) not in json.dumps(dict(checkpoint.card))
 
 
+def test_a_larger_network_starts_as_the_smaller_one_whose_weights_it_is_given(config, tmp_path):
+    small = Trainer(config)
+    small.train_step()
+    export_weights(small, tmp_path / "small.safetensors", half=False)
+    larger = {"semantics": False, "widths": (32, 16, 16, 32), "encoder_blocks": (1, 1, 2, 1)}
+    start = replace(config, start=str(tmp_path / "small.safetensors"), seed=9, output=str(tmp_path / "grown"))
+    grown = Trainer(replace(start, overrides=larger))
+    batch = small.batch(small.validation, (0, 0, 0))
+    with small.averaged() as expected, torch.no_grad():
+        wanted = expected(batch.first, batch.second, batch.codes)
+    with torch.no_grad():
+        torch.testing.assert_close(grown.network(batch.first, batch.second, batch.codes), wanted, atol=1e-5, rtol=0)
+    with pytest.raises(UsageError, match="cannot grow into"):
+        Trainer(replace(start, overrides={"semantics": False, "widths": (16, 16, 16, 8)}, output=str(tmp_path / "no")))
+
+
 def test_a_scene_never_stands_on_both_sides(tmp_path, config):
     (tmp_path / "t.csv").write_text("name,source_scene\n" + "".join(f"street_{i},place_{i % 2}\n" for i in range(4)))
     pairs = load_pairs(Path(config.visible), Path(config.infrared), tmp_path / "t.csv")

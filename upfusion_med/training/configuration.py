@@ -37,7 +37,8 @@ class TrainingConfig:
         model: Network name.
         overrides: Fields of the network's configuration to replace.
         backbone_weights: safetensors file of the semantic backbone in its own names, or null for random weights.
-        start: Weights file (safetensors) to start from, or null for random weights.
+        start: Weights file (safetensors) to start from, or null for random weights. Those of a smaller network of the
+            same parts are grown into this one, which then starts as it.
         text_encoder: Which array of ``text_codes`` is used; recorded in the weights.
         exclude: Prefixes of pair names left out.
         steps: Length of the run in steps.

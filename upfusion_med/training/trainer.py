@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from upfusion_med.core import InputError, Progress, SilentProgress, UsageError
 from upfusion_med.networks import create
+from upfusion_med.networks.growth import grow
+from upfusion_med.networks.upfusion import UPFusion
 from upfusion_med.training import losses, processes, schedule
 from upfusion_med.training.backbone import load_backbone
 from upfusion_med.training.batches import Batch, Batches, training_key, validation_key
@@ -22,7 +24,7 @@ from upfusion_med.training.objective import loss_parts
 from upfusion_med.training.pairs import PicturePair, find_pairs, held_in_memory, split_by_scene
 from upfusion_med.training.run_state import read_state, write_state
 from upfusion_med.training.text_codes import read_text_codes
-from upfusion_med.weights import read_checkpoint
+from upfusion_med.weights import Checkpoint, read_checkpoint
 
 
 class Trainer:
@@ -229,13 +231,32 @@ def read_pairs(config: TrainingConfig) -> tuple[list[PicturePair], list[PictureP
 
 
 def start_network(config: TrainingConfig) -> nn.Module:
-    """The network at step 0: random weights, the backbone's pretrained ones, or those of a weights file."""
+    """The network at step 0: random weights, the backbone's pretrained ones, or those of a weights file.
+
+    Weights of a smaller network of the same parts are grown into the larger one, see `networks.growth`.
+
+    Raises:
+        InputError: a weights file cannot be read.
+        UsageError: the weights to start from are of a network that this one cannot start as.
+    """
     network = create(config.model, **config.overrides)
     if config.backbone_weights:
         load_backbone(network, Path(config.backbone_weights))
     if config.start:
-        network.load_state_dict(read_checkpoint(Path(config.start)).state)
+        start_from(network, read_checkpoint(Path(config.start)))
     return network
+
+
+def start_from(network: nn.Module, checkpoint: Checkpoint) -> None:
+    """Take over a checkpoint's weights, or grow out of its smaller network."""
+    own, given = network.state_dict(), checkpoint.state
+    if own.keys() == given.keys() and all(own[k].shape == v.shape for k, v in given.items()):
+        network.load_state_dict(given)
+        return
+    small = checkpoint.network()
+    if not isinstance(small, UPFusion) or not isinstance(network, UPFusion):
+        raise UsageError(f"'start' holds weights of {checkpoint.model}, which are not those of this network.")
+    grow(small, network)
 
 
 def take_over(network: nn.Module, weights: Mapping[str, Tensor]) -> int:
