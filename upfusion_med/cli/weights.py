@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -43,6 +43,26 @@ def export(
 
     for file in export_onnx(load_checkpoint(model), output, force=force):
         typer.echo(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command()
+def average(
+    sources: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Weights files of one network.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DST", help="File to write (.safetensors).")],
+    share: Annotated[
+        Optional[list[float]],  # noqa: UP045
+        typer.Option(help="What a file counts; once for each file, in their order. Default: all alike."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+) -> None:
+    """Write the mean of several runs' weights.
+
+    Example: upfusion weights average run-a.safetensors run-b.safetensors --share 3 --share 2 -o mean.safetensors
+    """
+    from upfusion_med.weights.averaging import average_weights
+
+    sha256 = average_weights(sources, output, share or (), force=force)
+    typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB), SHA-256 {sha256}")
 
 
 @app.command()

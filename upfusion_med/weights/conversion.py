@@ -6,7 +6,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,11 +141,16 @@ def check_paths(source: Path, destination: Path, force: bool) -> None:
     """Refuse a source that is no file and a destination that is in the way, before the long work begins."""
     if not source.is_file():
         raise InputError(f"There is no file {source}; expected the authors' checkpoint (.pth or .pt).")
+    check_destination([source], destination, force)
+
+
+def check_destination(sources: Sequence[Path], destination: Path, force: bool) -> None:
+    """Refuse a destination that is no name for weights or is in the way."""
     if destination.suffix != ".safetensors":
         raise UsageError(f"The output is {destination}; expected a name that ends in .safetensors.")
     if not destination.parent.is_dir():
         raise UsageError(f"The folder {destination.parent} does not exist; make it, or choose another output.")
-    if destination.is_dir() or (destination.exists() and destination.samefile(source)):
+    if destination.is_dir() or any(s.exists() and destination.exists() and destination.samefile(s) for s in sources):
         raise UsageError(f"The output {destination} is a folder or the checkpoint itself; choose another name.")
     if destination.exists() and not force:
         raise UsageError(f"{destination} exists already; choose another output, or allow replacing it with --force.")
