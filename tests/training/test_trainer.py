@@ -185,9 +185,10 @@ def test_what_a_prompt_cannot_ask_is_named(config, asked):
         replace(config, loss={"ssim": 1.0}, prompt_factors=asked)
 
 
-def test_a_mistyped_prompt_is_named(config):
-    trainer = Trainer(replace(config, loss={"ssim": 1.0}, prompt_factors={"mri_tc": {"ssim": 2.0}}))
-    with pytest.raises(UsageError, match="mri_tc"):
+@pytest.mark.parametrize("asked", [{"prompt_factors": {"mri_tc": {"ssim": 2.0}}}, {"emphasis": {"mri_tc": 0.4}}])
+def test_a_mistyped_prompt_is_named(config, asked):
+    trainer = Trainer(replace(config, loss={"ssim": 1.0}, **asked))
+    with pytest.raises(UsageError, match=f"{next(iter(asked))}.*mri_tc"):
         trainer.batch(trainer.training, (0, 0, 0))
 
 

@@ -50,9 +50,10 @@ class Batches(Dataset[Batch]):
 
     def __init__(self, config: TrainingConfig, pairs: Sequence[PicturePair], codes: Mapping[str, Tensor]) -> None:
         self.config, self.pairs, self.codes = config, pairs, codes
-        if strange := sorted(set(config.prompt_factors) - set(codes)):
-            known = ", ".join(codes)
-            raise UsageError(f"'prompt_factors' names the prompt {', '.join(strange)}; expected some of {known}.")
+        for field in ("prompt_factors", "emphasis"):
+            if strange := sorted(set(getattr(config, field)) - set(codes)):
+                known = ", ".join(codes)
+                raise UsageError(f"'{field}' names the prompt {', '.join(strange)}; expected some of {known}.")
 
     def __getitem__(self, key: Key) -> Batch:
         """The batch of a key.
