@@ -44,6 +44,6 @@ class UPFusionConfig:
 SIZES = {
     "tiny": UPFusionConfig(),
     "base": UPFusionConfig(
-        widths=(48, 96, 192, 384), encoder_blocks=(2, 2, 3, 3), decoder_blocks=(2, 2, 3), scpm_keep=0.7
+        widths=(32, 64, 128, 192), encoder_blocks=(1, 2, 2, 2), decoder_blocks=(2, 2, 2), scpm_keep=0.7
     ),
 }
