@@ -38,8 +38,10 @@ def codes():
 def test_every_other_prompt_and_descriptor_is_tried_and_moves_the_output(pairs, tmp_path, codes):
     torch.manual_seed(0)
     rows = measure_influence(checkpoint_of(create("upfusion-tiny"), tmp_path, codes), pairs)
-    assert {r.change for r in rows} == {"mri_ct → universal", "mri_ct → mri_pet", SEMANTICS}
-    assert all(r.pairs == 3 and 0 < r.mean < r.largest for r in rows)
+    own, *changed = rows
+    assert (own.change, own.mean, own.largest) == ("mri_ct", 0.0, 0.0)
+    assert {r.change for r in changed} == {"mri_ct → universal", "mri_ct → mri_pet", SEMANTICS}
+    assert all(r.pairs == 3 and 0 < r.mean < r.largest for r in changed)
 
 
 def test_a_network_that_does_not_hear_is_not_moved(pairs, tmp_path, codes):
@@ -50,7 +52,8 @@ def test_a_network_that_does_not_hear_is_not_moved(pairs, tmp_path, codes):
                 module[2].weight.zero_()
         network.pruning.semantic.weight.zero_()
     rows = measure_influence(checkpoint_of(network, tmp_path, codes), pairs)
-    assert [r.mean for r in rows] == [0.0, 0.0, 0.0]
+    assert [r.mean for r in rows] == [0.0] * 4
+    assert all(r.scores == rows[0].scores for r in rows)
 
 
 def test_the_change_is_counted_in_grey_levels(pairs, tmp_path, codes):
@@ -61,8 +64,23 @@ def test_the_change_is_counted_in_grey_levels(pairs, tmp_path, codes):
     checkpoint = checkpoint_of(create("upfusion-tiny", semantics=False), tmp_path, codes)
     fake = type("Fake", (), {"network": lambda self: Brighter(), "prompts": checkpoint.prompts})()
     rows = measure_influence(fake, pairs)
-    assert {r.change for r in rows} == {"mri_ct → universal", "mri_ct → mri_pet"}
-    assert all(r.mean == pytest.approx(25.5, abs=1e-4) and r.largest == pytest.approx(25.5, abs=1e-4) for r in rows)
+    own, *changed = rows
+    assert {r.change for r in changed} == {"mri_ct → universal", "mri_ct → mri_pet"}
+    assert own.mean == 0
+    assert all(r.mean == pytest.approx(25.5, abs=1e-4) and r.largest == pytest.approx(25.5, abs=1e-4) for r in changed)
+
+
+def test_the_scores_are_those_of_the_changed_output(pairs, tmp_path, codes):
+    class Copy(torch.nn.Module):
+        def forward(self, first, second, code, scope):
+            return first if float(code[0, 0]) == float(codes["mri_ct"][0]) else second
+
+    checkpoint = checkpoint_of(create("upfusion-tiny", semantics=False), tmp_path, codes)
+    fake = type("Fake", (), {"network": lambda self: Copy(), "prompts": checkpoint.prompts})()
+    own, *changed = measure_influence(fake, pairs)
+    assert own.scores["vif_a"] == pytest.approx(1.0, abs=1e-6)
+    assert own.scores["vif_b"] < 0.9
+    assert all(r.scores["vif_b"] == pytest.approx(1.0, abs=1e-6) and r.scores["vif_a"] < 0.9 for r in changed)
 
 
 def test_only_the_descriptor_is_replaced():

@@ -20,7 +20,8 @@ def influence(
 ) -> None:
     """Measure how far another prompt, or the semantic descriptor of another pair, moves the fused picture.
 
-    Shown are grey levels of 255: the mean absolute change over all pixels and pairs, and the largest of any pixel.
+    Shown are grey levels of 255 (the mean absolute change over all pixels and pairs, and the largest of any pixel), and
+    what the output scores then: a prompt earns its place where its own kind of pairs does better with it.
 
     Example: upfusion bench influence --root harvard
     """
@@ -28,13 +29,17 @@ def influence(
     from rich.table import Table
 
     from upfusion_med.evaluation.datasets import get_data_set
-    from upfusion_med.evaluation.influence import every_nth, measure_influence
+    from upfusion_med.evaluation.influence import METRICS, every_nth, measure_influence
     from upfusion_med.evaluation.pair_search import find_pairs
     from upfusion_med.weights import load_checkpoint
 
     found = find_pairs(get_data_set(data), root, split)
     rows = measure_influence(load_checkpoint(model), every_nth(found.pairs, every))
-    table = Table("pairs", "n", "what is changed", "mean change, levels", "largest", title=f"{model}, {found.split}")
+    heads = ("mean change", "largest", *METRICS)
+    table = Table("pairs", "n", "what is changed", title=f"{model}, {found.split}")
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(row.kind, str(row.pairs), row.change, f"{row.mean:.3f}", f"{row.largest:.1f}")
-    Console(width=110).print(table)
+        scores = (f"{row.scores[name]:.3f}" for name in METRICS)
+        table.add_row(row.kind, str(row.pairs), row.change, f"{row.mean:.2f}", f"{row.largest:.0f}", *scores)
+    Console(width=140).print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 #: Name of the statistic that holds the semantic descriptor (`networks.channel_pruning`).
 DESCRIPTOR = "scpm.descriptor"
 SEMANTICS = "descriptor of another pair"
+#: What the outputs are scored by.
+METRICS = ("q_p", "vif", "vif_a", "vif_b", "q_abf", "ssim")
+
+Levels = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Influence:
-    """How far a change of one input moves the output, over the pairs of one kind.
+    """How far a change of one input moves the output, over the pairs of one kind, and what the output is worth then.
 
     Attributes:
         kind: Kind of pairs.
-        change: What was changed: the prompt that was given instead, or `SEMANTICS`.
+        change: What was changed: the pairs' own prompt if nothing was, "own → other" for another one, or `SEMANTICS`.
         pairs: How many pairs.
         mean: Mean absolute change in grey levels, mean over pairs.
         largest: Largest change of a pixel in grey levels.
+        scores: Mean of every metric of `METRICS` over the pairs.
     """
 
     kind: str
@@ -40,6 +45,7 @@ class Influence:
     pairs: int
     mean: float
     largest: float
+    scores: Mapping[str, float]
 
 
 class DescriptorScope(SliceScope):
@@ -69,7 +75,8 @@ def measure_influence(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> list[Inf
         pairs: Pairs of any sizes; kinds with one pair have no other descriptor and get prompts only.
 
     Returns:
-        For each kind one row per other prompt, then one for the descriptor where the network has one.
+        For each kind one row for its own prompt, one per other prompt, and one for the descriptor where the network has
+        one.
     """
     network = checkpoint.network()
     rows = []
@@ -79,18 +86,19 @@ def measure_influence(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> list[Inf
         images = [_read(p) for p in own]
         scopes = [DescriptorScope() for _ in own]
 
-        def fused(name: str, scopes: Sequence[DescriptorScope]) -> list[NDArray[np.float64]]:
+        def fused(name: str, scopes: Sequence[DescriptorScope]) -> list[Levels]:
             code = torch.from_numpy(checkpoint.prompts.code(name))[None]
             outputs = [network(a, b, code, s) for (a, b), s in zip(images, scopes, strict=True)]  # noqa: B023
             return [255.0 * x[0, 0].double().clamp(0, 1).numpy() for x in outputs]
 
         usual = fused(prompt, scopes)
         others = [name for name in checkpoint.prompts.codes if name != prompt]
-        rows += [_row(kind, f"{prompt} → {other}", usual, fused(other, scopes)) for other in others]
+        rows.append(_row(kind, prompt, usual, usual, images))
+        rows += [_row(kind, f"{prompt} → {other}", usual, fused(other, scopes), images) for other in others]
         descriptors = [s.seen for s in scopes]
         if descriptors[0] is not None and len(own) > 1:
             exchanged = [DescriptorScope(d) for d in [*descriptors[1:], descriptors[0]]]
-            rows.append(_row(kind, SEMANTICS, usual, fused(prompt, exchanged)))
+            rows.append(_row(kind, SEMANTICS, usual, fused(prompt, exchanged), images))
     return rows
 
 
@@ -105,11 +113,24 @@ def _read(pair: Pair) -> tuple[Tensor, Tensor]:
 
 
 def _row(
-    kind: str, change: str, usual: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np.float64]]
+    kind: str,
+    change: str,
+    usual: Sequence[Levels],
+    other: Sequence[Levels],
+    images: Sequence[tuple[Tensor, Tensor]],
 ) -> Influence:
+    from upfusion_med.metrics import compute
+
     changes = [np.abs(a - b) for a, b in zip(usual, other, strict=True)]
+    first, second = ([255.0 * pair[k][0, 0].double().numpy() for pair in images] for k in (0, 1))
+    found = [compute(np.rint(f), a, b, METRICS) for f, a, b in zip(other, first, second, strict=True)]
     return Influence(
-        kind, change, len(changes), float(np.mean([c.mean() for c in changes])), max(float(c.max()) for c in changes)
+        kind=kind,
+        change=change,
+        pairs=len(changes),
+        mean=float(np.mean([c.mean() for c in changes])),
+        largest=max(float(c.max()) for c in changes),
+        scores={name: float(np.nanmean([values[name] for values in found])) for name in METRICS},
     )
 
 
