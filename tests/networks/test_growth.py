@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from upfusion_med.core import UsageError
+from upfusion_med.networks import create
 from upfusion_med.networks.configuration import UPFusionConfig
 from upfusion_med.networks.growth import grow
 from upfusion_med.networks.upfusion import UPFusion
@@ -66,3 +67,11 @@ def test_only_larger_networks_of_the_same_parts_can_be_grown_into():
         grow(network(1, **LARGE), small)
     with pytest.raises(UsageError, match="differ in gam"):
         grow(small, network(1, **LARGE, gam=False))
+
+
+def test_the_base_network_can_be_grown_out_of_the_tiny_one_and_has_at_most_25_million_parameters():
+    tiny, base = (create(f"upfusion-{size}").eval() for size in ("tiny", "base"))
+    assert sum(p.numel() for p in base.parameters()) < 25_000_000
+    with torch.no_grad():
+        wanted = tiny(*inputs())
+        torch.testing.assert_close(grow(tiny, base)(*inputs()), wanted, atol=1e-5, rtol=0)
