@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from upfusion_med.training import augmentation
 from upfusion_med.training.augmentation import PROMPT_EMPHASIS, PROMPT_SHARES, augment, draw_batch, random_body
 from upfusion_med.training.pairs import TrainingPair
 
@@ -40,6 +41,22 @@ def test_the_same_key_draws_the_same_batch(pair):
     one, two = (draw_batch([pair], 3, 64, np.random.default_rng((5, 0, 9))) for _ in range(2))
     assert np.array_equal(one[0], two[0])
     assert one[2] == two[2]
+
+
+def test_a_prompt_can_be_heard_with_other_looks_than_its_own(pair, monkeypatch):
+    seen = []
+
+    def look(pair, side, prompt, rng):
+        seen.append(prompt)
+        return np.zeros((2, side, side), np.float32)
+
+    monkeypatch.setattr(augmentation, "augment", look)
+    for share, apart in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)):
+        seen.clear()
+        prompts = draw_batch([pair], 2000, 8, np.random.default_rng(0), other_looks=share)[2]
+        same_by_chance = sum(p * p for p in PROMPT_SHARES.values())
+        differing = np.mean([a != b for a, b in zip(prompts, seen, strict=True)])
+        assert differing == pytest.approx(apart * (1 - same_by_chance), abs=0.03)
 
 
 def test_a_body_has_an_inside_and_an_outside():

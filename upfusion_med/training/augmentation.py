@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from upfusion_med.training.pairs import TrainingPair
+from upfusion_med.training.pairs import PicturePair
 
 FloatImage = NDArray[np.float32]
 #: Prompts a training crop can go with, and how often.
@@ -36,7 +36,7 @@ PROMPT_EMPHASIS = {
 }
 
 
-def random_crop(pair: TrainingPair, side: int, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+def random_crop(pair: PicturePair, side: int, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
     """The same random square of both pictures, mirrored and turned at random, in 0..1; reflected where too small."""
     a, b = pair.visible, pair.infrared
     lack = [max(side - n, 0) for n in a.shape]
@@ -95,13 +95,13 @@ def saturated_window(image: FloatImage, rng: np.random.Generator) -> FloatImage:
     return np.clip((image - low) / max(high - low, 0.05), 0, 1).astype(np.float32)
 
 
-def augment(pair: TrainingPair, side: int, prompt: str, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+def augment(pair: PicturePair, side: int, prompt: str, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
     """One training crop for one prompt.
 
     Args:
         pair: Infrared-visible pair.
         side: Side of the square crop in pixels.
-        prompt: Key of ``PROMPT_SHARES``; decides what the first picture imitates.
+        prompt: Key of ``PROMPT_SHARES`` whose imitation the first picture becomes.
         rng: Source of all randomness.
 
     Returns:
@@ -149,17 +149,42 @@ def neighbour(crop: tuple[FloatImage, FloatImage], rng: np.random.Generator) -> 
 
 
 def draw_batch(
-    pairs: Sequence[TrainingPair], batch: int, side: int, rng: np.random.Generator, twins: int = 0
+    pairs: Sequence[PicturePair],
+    batch: int,
+    side: int,
+    rng: np.random.Generator,
+    twins: int = 0,
+    other_looks: float = 0.0,
 ) -> tuple[FloatImage, FloatImage, list[str]]:
-    """A batch of augmented crops: two (batch, 1, side, side) arrays and the prompt of each.
+    """A batch of augmented crops.
 
-    The last ``twins`` of the batch are slightly changed copies of the first ones.
+    Args:
+        pairs: What crops are taken from.
+        batch: Number of crops.
+        side: Side of a crop in pixels.
+        rng: Source of all randomness.
+        twins: How many of them, the last ones, are slightly changed copies of the first ones.
+        other_looks: Share of crops whose look is drawn by itself, so that a prompt is not heard with its own imitation
+            alone; 0..1.
+
+    Returns:
+        Two (batch, 1, side, side) arrays and the prompt of each crop.
     """
-    prompts = rng.choice(list(PROMPT_SHARES), size=batch - twins, p=list(PROMPT_SHARES.values())).tolist()
-    chosen = rng.integers(0, len(pairs), batch - twins)
-    crops = [augment(pairs[int(i)], side, prompt, rng) for i, prompt in zip(chosen, prompts, strict=True)]
+    fresh = batch - twins
+    prompts = _draw_prompts(fresh, rng)
+    chosen = rng.integers(0, len(pairs), fresh)
+    looks = prompts
+    if other_looks:
+        others = _draw_prompts(fresh, rng)
+        looks = [o if rng.random() < other_looks else p for o, p in zip(others, prompts, strict=True)]
+    crops = [augment(pairs[int(i)], side, look, rng) for i, look in zip(chosen, looks, strict=True)]
     crops += [neighbour(crop, rng) for crop in crops[:twins]]
     prompts += prompts[:twins]
     first = np.stack([a for a, _ in crops])[:, None]
     second = np.stack([b for _, b in crops])[:, None]
     return first, second, prompts
+
+
+def _draw_prompts(count: int, rng: np.random.Generator) -> list[str]:
+    drawn: list[str] = rng.choice(list(PROMPT_SHARES), size=count, p=list(PROMPT_SHARES.values())).tolist()
+    return drawn

@@ -67,7 +67,7 @@ class Batches(Dataset[Batch]):
             from upfusion_med.training.augmentation import PROMPT_EMPHASIS, draw_batch
 
             shares = {**PROMPT_EMPHASIS, **c.emphasis}
-            first, second, prompts = draw_batch(self.pairs, c.batch, c.side, rng, c.twins)  # type: ignore[arg-type]
+            first, second, prompts = draw_batch(self.pairs, c.batch, c.side, rng, c.twins, c.other_looks)
         else:
             shares = {PROMPT: 0.5, **c.emphasis}
             first, second, prompts = draw_plain_batch(self.pairs, c.batch, c.side, rng, flips=c.augmentation == "flips")

@@ -48,6 +48,8 @@ class TrainingConfig:
             result does not depend on how many there are; their number must divide it.
         twins: How many crops of a batch are slightly changed copies of others, for the loss ``instability``.
         side: Side of a crop in pixels.
+        other_looks: Share of crops of the augmentation ``modalities`` whose look is drawn apart from their prompt; 0: a
+            prompt is only heard with its own imitation.
         augmentation: ``modalities`` (crops that look like other modalities), ``flips`` (random crops, mirrored) or
             ``crops`` (random crops as they are).
         optimizer: ``adamw`` or ``adam``.
@@ -99,6 +101,7 @@ class TrainingConfig:
     microbatches: int = 1
     twins: int = 0
     side: int = 128
+    other_looks: float = 0.0
     augmentation: str = "modalities"
     optimizer: str = "adamw"
     weight_decay: float = 1e-4
@@ -163,7 +166,7 @@ class TrainingConfig:
         for name in ("steps", "warmup", "twins", "workers", "validation_pairs", "scene_prefix", "weight_decay"):
             if getattr(self, name) < 0:
                 raise UsageError(f"'{name}' is {getattr(self, name)}; expected 0 or more.")
-        for name in ("ema", "validation_share", "final_share", "decay"):
+        for name in ("ema", "other_looks", "validation_share", "final_share", "decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"'{name}' is {getattr(self, name)}; expected a number from 0 to 1.")
 
