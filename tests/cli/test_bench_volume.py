@@ -18,9 +18,9 @@ runner = CliRunner()
 
 
 def small_study() -> demo.DemoStudy:
-    y, x, _ = np.mgrid[:48, :48, :6] - 24.0
+    y, x, z = np.mgrid[:48, :48, :6] - 24.0
     body = x * x + y * y < 20**2
-    mri = (100 + 50 * np.sin(x / 2) * np.cos(y / 3)) * body
+    mri = (100 + 50 * np.sin(x / 2 + z / 4) * np.cos(y / 3)) * body
     uptake = np.exp(-((x - 5) ** 2 + y * y) / 60) * body
     affine = np.diag([1.0, 1.0, 2.0, 1.0])
     return demo.DemoStudy(
@@ -38,7 +38,7 @@ def test_the_phantom_is_measured_and_written(tmp_path: Path, monkeypatch: pytest
     ways = {row["way"]: row for row in csv.DictReader((tmp_path / "run" / "ways.csv").open())}
     assert {w.value for w in Way} < set(ways)
     once, alone = (float(ways[w.value]["flicker"]) for w in (Way.VOLUME, Way.SLICES))
-    assert 0 <= once <= alone + 1e-4  # all slices are alike: what is left is rounding, in grey levels
+    assert 0 < once < alone
     assert len((tmp_path / "run" / "slices.csv").read_text().splitlines()) == 1 + 6 * len(ways)
     with Image.open(tmp_path / "run" / "cuts.png") as picture:
         assert picture.size[0] > 600

@@ -69,8 +69,9 @@ def _agree(fused: FloatArray, functional: FloatArray, mri: FloatArray, sigma: fl
         near = slice(max(k - reach, 0), k + reach + 1)
         unlike = np.square(looks[near] - looks[k]).sum(axis=1)
         say = nearness[near.start - k + reach :][: len(unlike)] * np.exp(unlike * np.float32(-0.5 / ALIKE**2))
-        shared = (say * chosen[near]).sum(axis=0) / np.maximum((say * weight[near]).sum(axis=0), 1e-6)
-        moved = place[k] + shared - chosen[k] / np.maximum(weight[k], 1e-6)
+        # The two quotients on one denominator: slices that are equal to the bit then change nothing, to the bit.
+        change = (say * (chosen[near] * weight[k] - chosen[k] * weight[near])).sum(axis=0)
+        moved = place[k] + change / np.maximum(weight[k] * (say * weight[near]).sum(axis=0), 1e-12)
         agreed[k] = fused[k] + (np.clip(moved, 0.0, 1.0) - place[k]) * span[k]
     return np.clip(agreed, 0.0, 1.0, out=agreed)
 
