@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from upfusion_med.training import augmentation
-from upfusion_med.training.augmentation import PROMPT_EMPHASIS, PROMPT_SHARES, augment, draw_batch, random_body
+from upfusion_med.training.augmentation import (
+    PROMPT_EMPHASIS,
+    PROMPT_SHARES,
+    augment,
+    draw_batch,
+    equalised,
+    random_body,
+    random_crop,
+    shelled,
+    smooth_uptake,
+    soft_tissue,
+)
 from upfusion_med.training.pairs import TrainingPair
 
 
@@ -59,10 +70,62 @@ def test_a_prompt_can_be_heard_with_other_looks_than_its_own(pair, monkeypatch):
         assert differing == pytest.approx(apart * (1 - same_by_chance), abs=0.03)
 
 
-def test_a_body_has_an_inside_and_an_outside():
-    masks = [random_body(64, np.random.default_rng(s)) for s in range(10)]
-    assert all(set(np.unique(m)) <= {0.0, 1.0} for m in masks)
-    assert np.mean([m.mean() for m in masks]) == pytest.approx(0.45, abs=0.3)
+def test_a_body_has_an_outside_and_a_shell_around_its_inside():
+    bodies = [random_body(64, np.random.default_rng(s)) for s in range(10)]
+    for body, inside in bodies:
+        assert set(np.unique(body)) | set(np.unique(inside)) <= {0.0, 1.0}
+        assert (inside <= body).all()
+        assert inside.sum() < body.sum()
+    assert np.mean([body.mean() for body, _ in bodies]) == pytest.approx(0.45, abs=0.3)
+
+
+def test_a_shell_is_bone_in_ct_and_without_uptake_in_pet():
+    a, b = np.full((2, 8, 8), 0.4, np.float32)
+    inside = np.zeros((8, 8), np.float32)
+    inside[2:6, 2:6] = 1
+    shell = inside == 0
+    ct, mri = shelled(a, b, inside, "mri_ct", np.random.default_rng(0))
+    assert (ct[shell] >= 0.7).all()
+    assert (mri[shell] <= 0.2).all()
+    assert (ct[~shell] == 0.4).all()
+    assert (mri[~shell] == 0.4).all()
+    pet, mri = shelled(a, b, inside, "mri_pet", np.random.default_rng(0))
+    assert (pet[shell] == 0).all()
+    assert (pet[~shell] == 0.4).all()
+    assert (mri == 0.4).all()
+
+
+def test_equalising_makes_all_levels_equally_frequent(pair):
+    image = ((pair.visible / 255.0) ** 4).astype(np.float32)
+    even = equalised(image, 1.0)
+    assert np.quantile(even, [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.03)
+    assert np.array_equal(equalised(image, 0.0), image)
+    assert (np.diff(even.ravel()[np.argsort(image.ravel())]) >= -1e-6).all()
+
+
+def test_imitated_tissue_has_more_contrast_than_its_crop_and_uptake_less_detail():
+    y, x = np.mgrid[0:96, 0:96]
+    scene = (0.3 + 0.05 * np.sin(x / 2.0) + 0.1 * np.sin(y / 30.0)).astype(np.float32)
+    for seed in range(10):
+        assert soft_tissue(scene, np.random.default_rng(seed)).std() > 1.5 * scene.std()
+        sharp, blurred = (smooth_uptake(scene, blur, np.random.default_rng(seed)) for blur in (0.5, 4.0))
+        assert np.abs(np.diff(blurred)).mean() < 0.5 * np.abs(np.diff(sharp)).mean()
+
+
+def test_a_crop_may_cover_more_than_its_side_but_not_more_than_the_picture(pair):
+    ramp = np.tile(np.arange(140, dtype=np.uint8), (100, 1))
+    wide = TrainingPair("ramp", "ramp", ramp, ramp.copy())
+
+    def covered(most, seed):
+        a, b = random_crop(wide, 40, np.random.default_rng(seed), most)
+        assert a.shape == b.shape == (40, 40)
+        assert np.allclose(a, b)
+        return 255 * (a.max() - a.min())
+
+    assert {round(covered(1.0, s)) for s in range(5)} == {39}
+    reach = [covered(5.0, s) for s in range(20)]
+    assert 39 <= min(reach) < 60
+    assert 80 < max(reach) < 100
 
 
 def test_every_prompt_has_an_emphasis():

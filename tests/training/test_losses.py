@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from upfusion_med.metrics import compute
+from upfusion_med.metrics.unexplained import unexplained_structure
 from upfusion_med.training import losses
 
 
@@ -99,3 +100,15 @@ def test_only_the_components_asked_for_are_worked_out(images):
     a, b = images
     assert set(losses.components(a, a, b, torch.tensor([0.5]), names=["edges", "ssim"])) == {"edges", "ssim"}
     assert set(losses.components(a, a, b, torch.tensor([0.5]))) == set(losses.NAMES)
+
+
+def test_only_structure_that_no_mixture_of_the_sources_has_counts_as_unexplained(images):
+    a, b = images
+    mixture = 0.6 * a + 0.3 * b
+    assert losses.unexplained(mixture, a, b).item() == pytest.approx(0, abs=1e-4)
+    invented = mixture.clone()
+    invented[..., 40:50, 40:50] += 0.1
+    deviation = unexplained_structure(*(255 * x[0, 0].double().numpy() for x in (invented, a, b))).deviation
+    beyond_noise = (deviation[5:-5, 5:-5] ** 2 + 1) ** 0.5 - 1
+    assert 255 * losses.unexplained(invented, a, b).item() == pytest.approx(beyond_noise.mean(), rel=0.01)
+    assert beyond_noise.mean() > 0.1

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 
 from upfusion_med.training.pairs import PicturePair
 
@@ -36,21 +36,41 @@ PROMPT_EMPHASIS = {
 }
 
 
-def random_crop(pair: PicturePair, side: int, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
-    """The same random square of both pictures, mirrored and turned at random, in 0..1; reflected where too small."""
+def random_crop(
+    pair: PicturePair, side: int, rng: np.random.Generator, most: float = 1.0
+) -> tuple[FloatImage, FloatImage]:
+    """The same random square of both pictures, mirrored and turned at random, in 0..1; reflected where too small.
+
+    Args:
+        pair: Infrared-visible pair.
+        side: Side of the square in pixels.
+        rng: Source of all randomness.
+        most: The square is made smaller by a random factor of 1 to this one, as far as the picture is large enough.
+    """
     a, b = pair.visible, pair.infrared
-    lack = [max(side - n, 0) for n in a.shape]
+    taken = side
+    if most > 1:
+        taken = max(side, min(round(side * rng.uniform(1.0, most)), *a.shape))
+    lack = [max(taken - n, 0) for n in a.shape]
     if any(lack):
         pad = [(0, lack[0]), (0, lack[1])]
         a, b = np.pad(a, pad, mode="reflect"), np.pad(b, pad, mode="reflect")
-    y, x = (int(rng.integers(0, n - side + 1)) for n in a.shape)
+    y, x = (int(rng.integers(0, n - taken + 1)) for n in a.shape)
     turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
     crops = []
     for image in (a, b):
-        crop = np.rot90(image[y : y + side, x : x + side], turns)
+        crop = np.rot90(image[y : y + taken, x : x + taken], turns)
         crop = crop[:, ::-1] if mirror else crop
-        crops.append(np.ascontiguousarray(crop).astype(np.float32) / 255.0)
+        crops.append(_reduced(np.ascontiguousarray(crop).astype(np.float32) / 255.0, side))
     return crops[0], crops[1]
+
+
+def _reduced(square: FloatImage, side: int) -> FloatImage:
+    """A square made as small as ``side``, without aliasing."""
+    if len(square) == side:
+        return square
+    smooth = gaussian_filter(square, 0.4 * len(square) / side)
+    return zoom(smooth, side / len(square), order=1, mode="nearest", grid_mode=True).astype(np.float32)
 
 
 def tone(image: FloatImage, rng: np.random.Generator) -> FloatImage:
@@ -68,8 +88,8 @@ def tone(image: FloatImage, rng: np.random.Generator) -> FloatImage:
     return image.astype(np.float32)
 
 
-def random_body(side: int, rng: np.random.Generator) -> FloatImage:
-    """A mask of one or more wobbling ellipses, 1 inside and exactly 0 outside, like a head in air."""
+def random_body(side: int, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
+    """Masks of a wobbling ellipse and of its inside, 1 there and exactly 0 outside, like a head in air."""
     y, x = np.mgrid[0:side, 0:side] / (side - 1.0) - 0.5
     angle = rng.uniform(0, np.pi)
     cy, cx = rng.uniform(-0.35, 0.35, 2)
@@ -78,21 +98,41 @@ def random_body(side: int, rng: np.random.Generator) -> FloatImage:
     v = -(x - cx) * np.sin(angle) + (y - cy) * np.cos(angle)
     phi = np.arctan2(v / ry, u / rx)
     wobble = 1 + sum(rng.uniform(-0.06, 0.06) * np.cos(k * phi + rng.uniform(0, 6.3)) for k in (2, 3, 5))
-    return ((u / rx) ** 2 + (v / ry) ** 2 <= wobble**2).astype(np.float32)
+    distance = np.sqrt((u / rx) ** 2 + (v / ry) ** 2) / wobble
+    return (distance <= 1).astype(np.float32), (distance <= rng.uniform(0.7, 0.95)).astype(np.float32)
 
 
-def smooth_uptake(image: FloatImage, rng: np.random.Generator) -> FloatImage:
-    """Low-resolution uptake: blurred, its darkest part taken as nothing, stretched."""
-    blurred = gaussian_filter(image, rng.uniform(1.0, 4.0))
-    low = np.quantile(blurred, rng.uniform(0.0, 0.5))
-    high = max(float(blurred.max()), low + 0.05)
-    return np.clip((blurred - low) / (high - low), 0, 1).astype(np.float32) * np.float32(rng.uniform(0.3, 1.0))
+def equalised(image: FloatImage, share: float) -> FloatImage:
+    """The picture, drawn towards the one in which all levels are equally frequent."""
+    levels = np.quantile(image, np.linspace(0, 1, 33))
+    flat = np.interp(image, levels, np.linspace(levels[0], levels[-1], 33))
+    return (image + share * (flat - image)).astype(np.float32)
+
+
+def stretched(image: FloatImage, low: float, high: float) -> FloatImage:
+    """From the quantile ``low`` at 0 to the quantile ``high`` at 1, clipped."""
+    bottom, top = np.quantile(image, [low, high])
+    return np.clip((image - bottom) / max(top - bottom, 0.05), 0, 1).astype(np.float32)
+
+
+def soft_tissue(image: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """Strong contrast down to fine structure, as MRI shows tissue: details enlarged, the range used evenly."""
+    smooth = gaussian_filter(image, rng.uniform(0.3, 0.8))
+    base = gaussian_filter(smooth, rng.uniform(4.0, 12.0))
+    strong = base + np.float32(np.exp(rng.uniform(0.0, 1.5))) * (smooth - base)
+    even = equalised(strong, rng.uniform(0.0, 0.8))
+    return stretched(even, rng.uniform(0.0, 0.1), rng.uniform(0.95, 1.0)) * np.float32(rng.uniform(0.6, 1.0))
+
+
+def smooth_uptake(image: FloatImage, blur: float, rng: np.random.Generator) -> FloatImage:
+    """Low-resolution uptake: blurred (sigma in pixels), its darkest part taken as nothing, stretched."""
+    even = equalised(gaussian_filter(image, blur), rng.uniform(0.0, 0.8))
+    return stretched(even, rng.uniform(0.0, 0.5), rng.uniform(0.97, 1.0)) * np.float32(rng.uniform(0.4, 1.0))
 
 
 def saturated_window(image: FloatImage, rng: np.random.Generator) -> FloatImage:
     """A narrow display window: much of the picture black, its brightest part saturated, like bone in a CT window."""
-    low, high = np.quantile(image, [rng.uniform(0.2, 0.6), rng.uniform(0.8, 0.97)])
-    return np.clip((image - low) / max(high - low, 0.05), 0, 1).astype(np.float32)
+    return stretched(image, rng.uniform(0.2, 0.6), rng.uniform(0.8, 0.97))
 
 
 def augment(pair: PicturePair, side: int, prompt: str, rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:
@@ -107,27 +147,43 @@ def augment(pair: PicturePair, side: int, prompt: str, rng: np.random.Generator)
     Returns:
         First (visible or functional) and second (infrared or MRI) picture, (side, side) float32 in 0..1.
     """
-    a, b = random_crop(pair, side, rng)
+    medical = prompt.startswith("mri")
+    a, b = random_crop(pair, side, rng, most=2.0 if medical else 1.0)
     if rng.random() < 0.5:
         a, b = b, a
     a, b = tone(a, rng), tone(b, rng)
-    if prompt in ("mri_pet", "mri_spect"):
-        a = smooth_uptake(a, rng)
+    if medical and rng.random() < 0.75:
+        b = soft_tissue(b, rng)
+    if prompt == "mri_pet":
+        a = smooth_uptake(a, rng.uniform(0.5, 2.5), rng)
+    elif prompt == "mri_spect":
+        a = smooth_uptake(a, rng.uniform(1.0, 4.0), rng)
     elif prompt == "mri_ct":
         a = saturated_window(a, rng)
     elif prompt == "gfp_phase_contrast":
         a = saturated_window(gaussian_filter(a, 0.7), rng)
     elif rng.random() < 0.15:
         a = gaussian_filter(a, rng.uniform(0.5, 3.0))
-    medical = prompt.startswith("mri")
     draw = rng.random()
     if draw < (0.7 if medical else 0.1):
-        body = random_body(side, rng)
+        body, inside = random_body(side, rng)
+        if medical and rng.random() < 0.5:
+            a, b = shelled(a, b, inside, prompt, rng)
         a, b = a * body, b * body
     elif draw < (0.85 if medical else 0.2):
-        body = random_body(side, rng)
+        body, _ = random_body(side, rng)
         a, b = (a * body, b) if rng.random() < 0.5 else (a, b * body)
     return a.astype(np.float32), b.astype(np.float32)
+
+
+def shelled(
+    a: FloatImage, b: FloatImage, inside: FloatImage, prompt: str, rng: np.random.Generator
+) -> tuple[FloatImage, FloatImage]:
+    """The shell of a body: bone in CT, bright where the MRI is dark; without uptake in PET and SPECT."""
+    if prompt == "mri_ct":
+        dim = np.float32(rng.uniform(0.0, 0.5))
+        return np.where(inside > 0, a, np.float32(rng.uniform(0.7, 1.0))), np.where(inside > 0, b, dim * b)
+    return a * inside, b
 
 
 def neighbour(crop: tuple[FloatImage, FloatImage], rng: np.random.Generator) -> tuple[FloatImage, FloatImage]:

@@ -100,6 +100,22 @@ def brightness_lost(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return ((bright - fused).clamp(min=0) * bright * bright).mean((1, 2, 3))
 
 
+def unexplained(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Mean local standard deviation of what no local mixture of the sources explains, beyond a grey level of noise.
+
+    The same question as ``metrics.unexplained`` asks, in the window of SSIM: what is left of the fused image after the
+    best straight line in the two sources. It holds structure that the network itself adds.
+    """
+    f, a, b = fused, first, second
+    means = _blur(torch.cat([f, a, b, f * f, f * a, f * b, a * a, a * b, b * b], dim=1), 11, 1.5)
+    mf, ma, mb, ff, fa, fb, aa, ab, bb = means.split(1, dim=1)
+    noise = 1 / 255.0**2
+    ff, fa, fb = ff - mf * mf, fa - mf * ma, fb - mf * mb
+    aa, ab, bb = aa - ma * ma + noise, ab - ma * mb, bb - mb * mb + noise
+    left = ff - (fa * fa * bb - 2 * fa * fb * ab + fb * fb * aa) / (aa * bb - ab * ab)
+    return (left.clamp(min=noise).sqrt() - noise**0.5).mean((1, 2, 3))
+
+
 def instability(fused: Tensor, first: Tensor, second: Tensor, twins: int) -> Tensor:
     """Mean change of the fusion beyond that of its sources, between a pair and its slightly changed twin.
 
@@ -163,6 +179,7 @@ NAMES = (
     "edges",
     "contours",
     "brightness_lost",
+    "unexplained",
     "instability",
     "ssim",
     "vif",
@@ -188,7 +205,7 @@ def components(
     one source: both keep it from becoming a copy of the other.
     """
     names = set(names)
-    parts = {f.__name__: f for f in (intensity, gradient, edges, contours, brightness_lost)}
+    parts = {f.__name__: f for f in (intensity, gradient, edges, contours, brightness_lost, unexplained)}
     found = {name: part(fused, first, second) for name, part in parts.items() if name in names}
     if "instability" in names:
         found["instability"] = instability(fused, first, second, twins)
