@@ -10,6 +10,8 @@ from upfusion_med.training.augmentation import (
     augment,
     draw_batch,
     equalised,
+    hot_uptake,
+    painted,
     random_body,
     random_crop,
     shelled,
@@ -110,6 +112,25 @@ def test_imitated_tissue_has_more_contrast_than_its_crop_and_uptake_less_detail(
         assert soft_tissue(scene, np.random.default_rng(seed)).std() > 1.5 * scene.std()
         sharp, blurred = (smooth_uptake(scene, blur, np.random.default_rng(seed)) for blur in (0.5, 4.0))
         assert np.abs(np.diff(blurred)).mean() < 0.5 * np.abs(np.diff(sharp)).mean()
+
+
+def test_hot_uptake_is_bright_in_much_of_the_picture_and_nothing_in_much_of_it(pair):
+    for seed in range(10):
+        hot = hot_uptake(pair.visible / np.float32(255), np.random.default_rng(seed))
+        assert (hot == 0).mean() > 0.15
+        assert (hot > 0.95 * hot.max()).mean() > 0.02
+        assert 0.7 <= hot.max() <= 1
+
+
+def test_painted_uptake_is_somewhere_darker_where_it_is_hotter_and_black_stays_black():
+    uptake = np.linspace(0, 1, 400, dtype=np.float32)[None].repeat(4, 0)
+    falls = 0
+    for seed in range(20):
+        colours = painted(uptake, np.random.default_rng(seed))
+        assert (colours[:, 0] == 0).all()
+        assert 0 <= colours.min() <= colours.max() <= 1
+        falls += bool((np.diff(colours[0]) < 0).any())
+    assert falls >= 18
 
 
 def test_a_crop_may_cover_more_than_its_side_but_not_more_than_the_picture(pair):

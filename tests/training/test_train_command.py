@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from upfusion_med.cli.main import app
 from upfusion_med.core import UsageError
+from upfusion_med.training.configuration import read_config
 from upfusion_med.training.trainer import Trainer
+from upfusion_med.training.validation import validation_metrics
 from upfusion_med.weights import read_checkpoint
 
 
@@ -45,6 +47,21 @@ def test_gradients_reach_selection_and_text_and_not_the_frozen_backbone(recipe):
     assert norms.pop("semantic backbone (frozen)") == 0
     assert {"SCPM semantic projection", "TCPM text layers", "TCPM channel selection"} <= set(norms)
     assert all(norm > 0 for norm in norms.values()), norms
+
+
+def test_held_out_pairs_are_scored_at_the_last_checkpoint(recipe, tmp_path):
+    assert isinstance(run(recipe, "--validate").exception, UsageError)
+    fields = json.loads(recipe.read_text())
+    recipe.write_text(json.dumps({**fields, "validation_share": 0.5}))
+    run(recipe, "--export", tmp_path / "w.safetensors")
+    done = run(recipe, "--validate")
+    assert done.exit_code == 0, done.output
+    trainer = Trainer(read_config(recipe))
+    network = read_checkpoint(tmp_path / "w.safetensors").network()
+    expected = validation_metrics(network, trainer.validation, trainer.codes, trainer.device)
+    assert f"{len(trainer.validation)} held-out pairs at step 2" in done.output
+    shown = dict(line.split() for line in done.output.splitlines()[1:])
+    assert {name: float(score) for name, score in shown.items()} == pytest.approx(expected, abs=2e-3)
 
 
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on(recipe, monkeypatch):

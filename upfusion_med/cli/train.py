@@ -20,6 +20,9 @@ def train(
     gradients: Annotated[
         bool, typer.Option("--gradients", help="Only show the gradient norms of each part at the last checkpoint.")
     ] = False,
+    validate: Annotated[
+        bool, typer.Option("--validate", help="Only score all held-out pairs at the last checkpoint.")
+    ] = False,
     fields: Annotated[bool, typer.Option("--fields", help="Only list the fields of a configuration.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
@@ -60,6 +63,17 @@ def train(
         typer.echo(f"Gradient norms at step {trainer.step}:")
         for part, norm in gradient_norms(trainer).items():
             typer.echo(f"  {part:<28} {norm:.3e}")
+        return
+    if validate:
+        from upfusion_med.training.validation import validation_metrics
+
+        if not trainer.validation:
+            raise UsageError("No scene is held out by this configuration; set 'validation_share' above 0.")
+        with trainer.averaged() as network:
+            scores = validation_metrics(network, trainer.validation, trainer.codes, trainer.device)
+        typer.echo(f"Mean over {len(trainer.validation)} held-out pairs at step {trainer.step}:")
+        for name, score in scores.items():
+            typer.echo(f"  {name:<8} {score:.4f}")
         return
     with TerminalProgress(quiet or not trainer.processes.is_first) as progress:
         checkpoint = trainer.run(progress)

@@ -130,6 +130,18 @@ def smooth_uptake(image: FloatImage, blur: float, rng: np.random.Generator) -> F
     return stretched(even, rng.uniform(0.0, 0.5), rng.uniform(0.97, 1.0)) * np.float32(rng.uniform(0.4, 1.0))
 
 
+def hot_uptake(image: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """Uptake in a narrow window, as PET of the brain is shown: little blur, much of it bright, much of it nothing."""
+    return saturated_window(gaussian_filter(image, rng.uniform(0.3, 1.5)), rng) * np.float32(rng.uniform(0.7, 1.0))
+
+
+def painted(uptake: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """The luminance of uptake in a rainbow of colours: it rises and falls, with sharp contours between."""
+    stops = np.linspace(0, 1, int(rng.integers(5, 9)))
+    levels = np.concatenate([[0.0], rng.uniform(0.15, 1.0, len(stops) - 1)])
+    return np.interp(uptake, stops, levels).astype(np.float32)
+
+
 def saturated_window(image: FloatImage, rng: np.random.Generator) -> FloatImage:
     """A narrow display window: much of the picture black, its brightest part saturated, like bone in a CT window."""
     return stretched(image, rng.uniform(0.2, 0.6), rng.uniform(0.8, 0.97))
@@ -155,7 +167,8 @@ def augment(pair: PicturePair, side: int, prompt: str, rng: np.random.Generator)
     if medical and rng.random() < 0.75:
         b = soft_tissue(b, rng)
     if prompt == "mri_pet":
-        a = smooth_uptake(a, rng.uniform(0.5, 2.5), rng)
+        a = hot_uptake(a, rng) if rng.random() < 0.6 else smooth_uptake(a, rng.uniform(0.5, 2.5), rng)
+        a = painted(a, rng) if rng.random() < 0.5 else a
     elif prompt == "mri_spect":
         a = smooth_uptake(a, rng.uniform(1.0, 4.0), rng)
     elif prompt == "mri_ct":
