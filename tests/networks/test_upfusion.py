@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from upfusion_med.core import UsageError
+from upfusion_med.networks.blocks import PictureSteering, TextSteering
 from upfusion_med.networks.configuration import SIZES
 from upfusion_med.networks.scope import RecordingScope, VolumeScope
 from upfusion_med.networks.text_perturbation import TextGuidedPerturbation
@@ -145,6 +146,19 @@ def test_the_skip_of_one_text_is_a_linear_map_of_both_branches():
         other = module(*x, -text) - module(*x, text)
     assert torch.allclose(both, apart, atol=1e-5)
     assert other.abs().max() > 1e-4
+
+
+def test_steering_starts_near_neutral_and_text_steers_as_fast_as_other_layers():
+    torch.manual_seed(0)
+    codes = torch.nn.functional.normalize(torch.randn(20, 512), dim=1)
+    text, picture = TextSteering(32), PictureSteering(512, 64, 32)
+    for steering, inputs in ((text, codes), (picture, 6 * codes)):
+        assert steering(inputs).abs().max() < 0.1
+    before = [text(codes).detach(), picture(6 * codes).detach()]
+    for steering in (text, picture):
+        steering[2].bias.data.add_(0.01)  # the first step of Adam at a rate of 0.01
+    assert torch.allclose(text(codes) - before[0], torch.tensor(0.01), atol=1e-6)
+    assert torch.allclose(picture(6 * codes) - before[1], torch.tensor(0.001), atol=1e-6)
 
 
 def test_a_volume_scope_decides_once_for_all_slices(network, pair):

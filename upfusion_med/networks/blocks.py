@@ -56,15 +56,22 @@ class PairMerge(Pointwise):
 class Steering(nn.Sequential):
     """Two linear layers with a ReLU between, on (B, inputs), that set gates, scales and shifts of other layers.
 
-    The output is a tenth of that of the last layer. So it starts near the neutral value, and a step of Adam moves it a
-    tenth as far: layers that steer others must learn more slowly than those (Karras et al. 2019, arXiv 1812.04948,
+    It starts near the neutral value, with a tenth of the output of layers that start as usual.
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+class PictureSteering(Steering):
+    """Steering by statistics of the picture.
+
+    The output is a tenth of that of the last layer, so a step of Adam moves it a tenth as far: what is learned from the
+    statistics of one kind of picture must not outrun the layers that it steers (Karras et al. 2019, arXiv 1812.04948,
     section C, do the same).
     """
 
     SPEED = 0.1
-
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
-        super().__init__(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs) to (B, outputs)."""
@@ -72,13 +79,15 @@ class Steering(nn.Sequential):
 
 
 class TextSteering(Steering):
-    """Steering by a text code of length 1."""
+    """Steering by a text code of length 1, as fast as other layers: the few texts are the same everywhere."""
 
     #: Brings the entries of a code, about 1/sqrt(512), to a quarter: large enough to learn from, too small to jump.
     CODE_SCALE = 6.0
 
     def __init__(self, outputs: int) -> None:
         super().__init__(TEXT_WIDTH, 64, outputs)
+        for parameter in self[2].parameters():
+            parameter.data.mul_(0.1)
 
     def forward(self, text: Tensor) -> Tensor:
         """(B, 512) to (B, outputs)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from upfusion_med.networks.blocks import Pointwise, Steering, TextSteering, mix_channels, support_mean
+from upfusion_med.networks.blocks import PictureSteering, Pointwise, TextSteering, mix_channels, support_mean
 from upfusion_med.networks.configuration import UPFusionConfig
 from upfusion_med.networks.scope import Scope
 from upfusion_med.networks.selection import select_top
@@ -22,7 +22,7 @@ class SemanticChannelPruning(nn.Module):
         super().__init__()
         width = config.widths[0]
         self.keep = int(width * config.scpm_keep)
-        self.attention = Steering(width, max(width // 4, 8), width) if config.scpm_attention else None
+        self.attention = PictureSteering(width, max(width // 4, 8), width) if config.scpm_attention else None
         self.backbone = SemanticBackbone(config.backbone) if config.semantics else None
         if self.backbone is not None:
             self.descriptor_norm = nn.LayerNorm(self.backbone.width, elementwise_affine=False)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from upfusion_med.core import UsageError
+from upfusion_med.networks.blocks import PictureSteering
 from upfusion_med.networks.text_perturbation import TextGuidedPerturbation
 from upfusion_med.networks.upfusion import UPFusion
 
@@ -28,11 +29,9 @@ _GROUPS = {
     r"perturbations\.\d\.attention\.2": (2, 1),
     r"decoder\d\.join": (1, 2),
 }
-#: Bias of a new channel that is to be selected, or not to be, before the factor of `blocks.Steering`: a weight of 0.92
-#: or 0.08, beyond those of trained channels near the border.
-_SELECTED = 25.0
-#: The same for the part of the weight that has no such factor.
-_SELECTED_SEMANTIC = 2.5
+#: Bias of a new channel that is to be selected, or not to be: a weight of 0.92 or 0.08, beyond those of trained
+#: channels near the border.
+_SELECTED = 2.5
 
 
 @torch.no_grad()
@@ -125,9 +124,9 @@ def _place_selections(small: UPFusion, large: UPFusion) -> None:
     old = torch.arange(small.config.widths[0])
     more = large.pruning.keep - small.pruning.keep
     if large.pruning.attention is not None:
-        _select(large.pruning.attention[2], old, more, _SELECTED)
+        _select(large.pruning.attention[2], old, more, _SELECTED / PictureSteering.SPEED)
     if large.pruning.backbone is not None:
-        _select(large.pruning.semantic, old, more, _SELECTED_SEMANTIC)
+        _select(large.pruning.semantic, old, more, _SELECTED)
 
 
 def _select(layer: nn.Module, old: Tensor, selected: int, size: float) -> None:
