@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -84,6 +85,25 @@ def _pairs(study):
     from upfusion_med.evaluation.pair_search import find_pairs
 
     return find_pairs(get_data_set("harvard"), Path(study.harvard), "test").pairs
+
+
+def test_a_run_that_a_signal_ends_early_is_not_scored_and_goes_on_later(study, monkeypatch):
+    longer = replace(study, training={**study.training, "steps": 3}, seeds=(0,), variants=("full",))
+    step = trainer.Trainer.train_step
+
+    def interrupted(self, *batches):
+        if self.step == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, *batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="step 2 of 3"):
+            run_ablation(longer)
+    folder = Path(study.output) / "runs" / "full-seed0"
+    assert (folder / "checkpoint.pt").is_file()
+    assert not (folder / "scores.json").exists()
+    assert [run.steps for run in run_ablation(longer)] == [3]
 
 
 def test_the_plan_shows_cost_without_training(study, tmp_path, monkeypatch):

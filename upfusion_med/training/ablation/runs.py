@@ -77,7 +77,11 @@ def finished(config: AblationConfig, variant: Variant, seed: int) -> AblationRun
 
 
 def run_one(config: AblationConfig, variant: Variant, seed: int, progress: Progress | None = None) -> AblationRun:
-    """Train one variant with one seed from scratch, or from its last checkpoint, and score it."""
+    """Train one variant with one seed from scratch, or from its last checkpoint, and score it.
+
+    Raises:
+        KeyboardInterrupt: a signal ended the training early; the next call goes on from its checkpoint.
+    """
     from upfusion_med.training.export import export_weights
     from upfusion_med.training.trainer import Trainer
 
@@ -86,6 +90,8 @@ def run_one(config: AblationConfig, variant: Variant, seed: int, progress: Progr
     fields = {**config.training, "overrides": variant.overrides, "seed": seed, "output": str(folder)}
     trainer = Trainer(config_from(fields, "of the ablation"), like=whole_network(config, seed))
     trainer.run(progress)
+    if trainer.step < trainer.length:
+        raise KeyboardInterrupt(f"{variant.name}, seed {seed}: stopped at step {trainer.step} of {trainer.length}")
     weights = folder / "weights.safetensors"
     export_weights(trainer, weights, half=False)
     spent = time.process_time() - begin
