@@ -65,6 +65,14 @@ def test_a_ramp_survives_any_grid(angles, spacing, flips, order):
     np.testing.assert_allclose(result.array, _ramp(target).array, atol=2e-3)
 
 
+def test_a_turn_by_next_to_nothing_is_none():
+    """ITK cannot invert a direction that holds numbers of about 1e-295."""
+    moving = _ramp(_grid((69, 60, 60), (0.875, 1.0, 1.0), (0.0, 0.0, 6.322421614954154e-295), (-1, -1, -1)))
+    result, inside = resample_to(moving, REFERENCE)
+    assert inside.all()
+    np.testing.assert_allclose(result.array, _ramp(REFERENCE).array, atol=2e-3)
+
+
 def test_transform_maps_reference_points_to_moving_points():
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.from_euler("xyz", (10, -5, 20), degrees=True).as_matrix()

@@ -12,6 +12,9 @@ from upfusion_med.core import RAS_FROM_LPS, Geometry, UsageError
 if TYPE_CHECKING:
     import SimpleITK
 
+#: Direction cosines below it are rounding of 0. ITK's inverse of a matrix that holds 1e-295 is not a number.
+FAINTEST_COSINE = 1e-15
+
 
 def itk_image(array: NDArray[Any], geometry: Geometry) -> SimpleITK.Image:
     """A SimpleITK image of the values at their place.
@@ -33,7 +36,9 @@ def itk_image(array: NDArray[Any], geometry: Geometry) -> SimpleITK.Image:
     affine = geometry.affine_lps
     image.SetSpacing(spacing)
     image.SetOrigin(tuple(float(x) for x in affine[:3, 3]))
-    image.SetDirection(tuple(float(x) for x in (affine[:3, :3] / spacing).ravel()))
+    cosines = affine[:3, :3] / spacing
+    cosines[np.abs(cosines) < FAINTEST_COSINE] = 0.0
+    image.SetDirection(tuple(float(x) for x in cosines.ravel()))
     return image
 
 
