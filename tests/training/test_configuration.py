@@ -32,7 +32,7 @@ def test_a_mistyped_field_is_named(tmp_path):
     ("field", "value"),
     [
         ("batch", 0), ("batch", "8"), ("learning_rate", -1.0), ("schedule", "linear"), ("optimizer", "sgd"),
-        ("augmentation", "none"), ("keep_best", "q_ncie"), ("ema", 1.5), ("twins", 2), ("loss", {}), ("bf16", 1),
+        ("augmentation", "none"), ("keep_best", "q_ncie"), ("ema", 1.5), ("other_looks", 1.5), ("twins", 2), ("loss", {}), ("bf16", 1),
         ("epochs", 0), ("seed", None), ("clip", 0.0),
     ],
 )  # fmt: skip

@@ -47,8 +47,12 @@ def ablate(
             )
         console.print(table)
         return
-    with TerminalProgress(quiet) as progress:
-        runs = run_ablation(study, progress)
+    try:
+        with TerminalProgress(quiet) as progress:
+            runs = run_ablation(study, progress)
+    except KeyboardInterrupt as stop:
+        typer.echo(f"Stopped. {stop} Finished runs are kept; the same command goes on.")
+        raise typer.Exit(130) from None
     files = write_tables(runs, Path(study.output))
     if not quiet:
         console.print((Path(study.output) / "ablation.md").read_text(), soft_wrap=True, markup=False)

@@ -56,7 +56,7 @@ class PairMerge(Pointwise):
 class Steering(nn.Sequential):
     """Two linear layers with a ReLU between, on (B, inputs), that set gates, scales and shifts of other layers.
 
-    It starts near the neutral value, with a tenth of the output of layers that start as usual.
+    Either kind starts near the neutral value, with a tenth of the output of layers that start as usual.
     """
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:

@@ -45,7 +45,7 @@ def random_crop(
         pair: Infrared-visible pair.
         side: Side of the square in pixels.
         rng: Source of all randomness.
-        most: The square is made smaller by a random factor of 1 to this one, as far as the picture is large enough.
+        most: A square of 1 to this many times the side, at random and as far as the picture goes, is reduced to it.
     """
     a, b = pair.visible, pair.infrared
     taken = side

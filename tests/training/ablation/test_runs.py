@@ -87,8 +87,9 @@ def _pairs(study):
     return find_pairs(get_data_set("harvard"), Path(study.harvard), "test").pairs
 
 
-def test_a_run_that_a_signal_ends_early_is_not_scored_and_goes_on_later(study, monkeypatch):
+def test_a_run_that_a_signal_ends_early_is_not_scored_and_goes_on_later(study, tmp_path, monkeypatch):
     longer = replace(study, training={**study.training, "steps": 3}, seeds=(0,), variants=("full",))
+    (tmp_path / "ablation.json").write_text(json.dumps(asdict(longer)))
     step = trainer.Trainer.train_step
 
     def interrupted(self, *batches):
@@ -98,8 +99,9 @@ def test_a_run_that_a_signal_ends_early_is_not_scored_and_goes_on_later(study, m
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "train_step", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="step 2 of 3"):
-            run_ablation(longer)
+        stopped = CliRunner().invoke(app, ["ablate", str(tmp_path / "ablation.json"), "--quiet"])
+    assert stopped.exit_code == 130
+    assert "full, seed 0, is at step 2 of 3" in stopped.output
     folder = Path(study.output) / "runs" / "full-seed0"
     assert (folder / "checkpoint.pt").is_file()
     assert not (folder / "scores.json").exists()

@@ -91,7 +91,7 @@ def run_one(config: AblationConfig, variant: Variant, seed: int, progress: Progr
     trainer = Trainer(config_from(fields, "of the ablation"), like=whole_network(config, seed))
     trainer.run(progress)
     if trainer.step < trainer.length:
-        raise KeyboardInterrupt(f"{variant.name}, seed {seed}: stopped at step {trainer.step} of {trainer.length}")
+        raise KeyboardInterrupt(f"{variant.name}, seed {seed}, is at step {trainer.step} of {trainer.length}.")
     weights = folder / "weights.safetensors"
     export_weights(trainer, weights, half=False)
     spent = time.process_time() - begin
