@@ -32,8 +32,8 @@ def test_a_mistyped_field_is_named(tmp_path):
     ("field", "value"),
     [
         ("batch", 0), ("batch", "8"), ("learning_rate", -1.0), ("schedule", "linear"), ("optimizer", "sgd"),
-        ("augmentation", "none"), ("keep_best", "q_ncie"), ("ema", 1.5), ("other_looks", 1.5), ("twins", 2), ("loss", {}), ("bf16", 1),
-        ("epochs", 0), ("seed", None), ("clip", 0.0),
+        ("augmentation", "none"), ("keep_best", "q_ncie"), ("ema", 1.5), ("twins", 2), ("loss", {}), ("bf16", 1),
+        ("epochs", 0), ("seed", None), ("clip", 0.0), ("other_looks", 1.5),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(config, field, value):
