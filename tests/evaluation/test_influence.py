@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from upfusion_med.core import Modality, UsageError
-from upfusion_med.evaluation.influence import SEMANTICS, DescriptorScope, every_nth, measure_influence
+from upfusion_med.evaluation.influence import SEMANTICS, SemanticScope, every_nth, measure_influence
 from upfusion_med.evaluation.pairs import Pair
 from upfusion_med.networks import create
 from upfusion_med.networks.blocks import TextSteering
@@ -83,11 +83,11 @@ def test_the_scores_are_those_of_the_changed_output(pairs, tmp_path, codes):
     assert all(r.scores["vif_b"] == pytest.approx(1.0, abs=1e-6) and r.scores["vif_a"] < 0.9 for r in changed)
 
 
-def test_only_the_descriptor_is_replaced():
-    scope = DescriptorScope(torch.ones(1, 3))
-    assert scope.reduce_lazily("scpm.descriptor", 1, lambda: torch.zeros(1, 3)).sum() == 3
+def test_only_the_semantic_weights_are_replaced():
+    scope = SemanticScope(torch.ones(1, 3))
+    assert scope.reduce_lazily("scpm.semantic", 1, lambda: torch.zeros(1, 3)).sum() == 3
     assert scope.seen.sum() == 0
-    assert scope.reduce_lazily("scpm.pooled", 1, lambda: torch.zeros(1, 3)).sum() == 0
+    assert scope.reduce_lazily("scpm.attention", 1, lambda: torch.zeros(1, 3)).sum() == 0
 
 
 def test_every_second_pair_of_each_kind_is_taken(pairs):

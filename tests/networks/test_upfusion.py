@@ -129,9 +129,22 @@ def test_channel_weights_do_not_depend_on_the_air_around_a_head(network, pair):
         wide = [torch.nn.functional.pad(x[:1], (margin,) * 4) for x in (a, b)]
         with torch.no_grad():
             network(*wide, torch.ones(1, 512), scope)
-        statistics.append(scope.statistics["scpm.pooled"])
+        statistics.append(scope.statistics["scpm.attention"] - 0.5)
     assert torch.allclose(*statistics, rtol=0.05)
     assert statistics[0].abs().min() > 0
+
+
+def test_a_volume_weights_channels_as_its_slices_do_on_average(network, pair):
+    a, b, code = pair
+    own = [RecordingScope() for _ in a]
+    together = RecordingScope()
+    with torch.no_grad():
+        for i, scope in enumerate(own):
+            network(a[i : i + 1], b[i : i + 1], code[:1], scope)
+        network(a, b, code[:1], together)
+    assert set(together.statistics) == {"scpm.attention", "scpm.semantic"}
+    for name, mean in together.statistics.items():
+        assert torch.allclose(mean, torch.cat([s.statistics[name] for s in own]).mean(0, keepdim=True), atol=1e-6)
 
 
 def test_the_skip_of_one_text_is_a_linear_map_of_both_branches():

@@ -18,8 +18,8 @@ from upfusion_med.networks.scope import SliceScope
 if TYPE_CHECKING:
     from upfusion_med.weights import Checkpoint
 
-#: Name of the statistic that holds the semantic descriptor (`networks.channel_pruning`).
-DESCRIPTOR = "scpm.descriptor"
+#: Name of the statistic that the semantic descriptor comes to (`networks.channel_pruning`).
+SEMANTIC_WEIGHTS = "scpm.semantic"
 SEMANTICS = "descriptor of another pair"
 #: What the outputs are scored by.
 METRICS = ("q_p", "vif", "vif_a", "vif_b", "q_abf", "ssim")
@@ -48,8 +48,8 @@ class Influence:
     scores: Mapping[str, float]
 
 
-class DescriptorScope(SliceScope):
-    """Every sample for itself, with the semantic descriptor seen, and replaced where one is given."""
+class SemanticScope(SliceScope):
+    """Every sample for itself, with the semantic channel weights seen, and replaced where others are given."""
 
     def __init__(self, replacement: Tensor | None = None) -> None:
         self.seen: Tensor | None = None
@@ -58,7 +58,7 @@ class DescriptorScope(SliceScope):
     def reduce_lazily(self, name: str, batch: int, compute: Callable[[], Tensor]) -> Tensor:
         """See `SliceScope`."""
         value = super().reduce_lazily(name, batch, compute)
-        if name != DESCRIPTOR:
+        if name != SEMANTIC_WEIGHTS:
             return value
         self.seen = value
         return value if self.replacement is None else self.replacement
@@ -68,7 +68,8 @@ class DescriptorScope(SliceScope):
 def measure_influence(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> list[Influence]:
     """Change the prompt, then the semantic descriptor, of every pair, and compare with the output that it should have.
 
-    The descriptor is exchanged for that of the next pair of the same kind (the last one's for the first one's).
+    The descriptor is exchanged for that of the next pair of the same kind (the last one's for the first one's), by the
+    channel weights that it comes to.
 
     Args:
         checkpoint: Weights with their named prompts.
@@ -84,9 +85,9 @@ def measure_influence(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> list[Inf
         own = [p for p in pairs if p.group == kind]
         prompt = checkpoint.prompts.name_for(own[0].modality)
         images = [_read(p) for p in own]
-        scopes = [DescriptorScope() for _ in own]
+        scopes = [SemanticScope() for _ in own]
 
-        def fused(name: str, scopes: Sequence[DescriptorScope]) -> list[Levels]:
+        def fused(name: str, scopes: Sequence[SemanticScope]) -> list[Levels]:
             code = torch.from_numpy(checkpoint.prompts.code(name))[None]
             outputs = [network(a, b, code, s) for (a, b), s in zip(images, scopes, strict=True)]  # noqa: B023
             return [255.0 * x[0, 0].double().clamp(0, 1).numpy() for x in outputs]
@@ -95,9 +96,9 @@ def measure_influence(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> list[Inf
         others = [name for name in checkpoint.prompts.codes if name != prompt]
         rows.append(_row(kind, prompt, usual, usual, images))
         rows += [_row(kind, f"{prompt} → {other}", usual, fused(other, scopes), images) for other in others]
-        descriptors = [s.seen for s in scopes]
-        if descriptors[0] is not None and len(own) > 1:
-            exchanged = [DescriptorScope(d) for d in [*descriptors[1:], descriptors[0]]]
+        seen = [s.seen for s in scopes]
+        if seen[0] is not None and len(own) > 1:
+            exchanged = [SemanticScope(other) for other in [*seen[1:], seen[0]]]
             rows.append(_row(kind, SEMANTICS, usual, fused(prompt, exchanged), images))
     return rows
 

@@ -16,6 +16,9 @@ class SemanticChannelPruning(nn.Module):
     """SCPM (paper eq. 1): keep the channels that the pooled feature and the picture's content call for.
 
     ``w = sigmoid(channel attention) + alpha * sigmoid(linear(descriptor))``; the top 70 % stay, scaled by ``w``.
+
+    Statistics: the two summands, (B, C). They are averaged over a volume, not what they are computed from: the mean
+    descriptor of many slices is no descriptor of any, and its weights lie beyond those of all slices.
     """
 
     def __init__(self, config: UPFusionConfig) -> None:
@@ -32,19 +35,20 @@ class SemanticChannelPruning(nn.Module):
             self.alpha = nn.Parameter(torch.tensor(1.0))
         self.expand = Pointwise(width, 2 * width)
 
+    def semantic_weights(self, first: Tensor, second: Tensor) -> Tensor:
+        """Two (B, 1, H, W) pictures to (B, C), what the backbone sees in them calls for."""
+        assert self.backbone is not None
+        descriptor = self.backbone(first, second).to(self.semantic.weight.dtype)
+        return self.alpha * torch.sigmoid(self.semantic(self.unit * self.descriptor_norm(descriptor)))
+
     def weights(self, mean: Tensor, first: Tensor, second: Tensor, support: Tensor, scope: Scope) -> Tensor | None:
         """Channel weights (B, C), or None where neither attention nor semantics take part."""
         weight: Tensor | None = None
         if self.attention is not None:
-            pooled = scope.reduce("scpm.pooled", support_mean(mean, support))
-            weight = torch.sigmoid(self.attention(pooled))
+            own = torch.sigmoid(self.attention(support_mean(mean, support)))
+            weight = scope.reduce("scpm.attention", own)
         if self.backbone is not None:
-            descriptor = scope.reduce_lazily(
-                "scpm.descriptor",
-                mean.shape[0],
-                lambda: self.backbone(first, second).to(mean.dtype),  # type: ignore[misc]
-            )
-            semantic = self.alpha * torch.sigmoid(self.semantic(self.unit * self.descriptor_norm(descriptor)))
+            semantic = scope.reduce_lazily("scpm.semantic", mean.shape[0], lambda: self.semantic_weights(first, second))
             weight = semantic if weight is None else weight + semantic
         return weight
 
