@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from upfusion_med.inference import engine
-from upfusion_med.inference.slice_consistency import agree_along
+from upfusion_med.inference.slice_consistency import CONCESSION, agree_along
 from upfusion_med.metrics.reader import slice_flicker
 
 
@@ -28,9 +28,9 @@ class Fickle:
         return np.stack(chosen)
 
 
-def kept_flicker(a, b):
+def kept_flicker(a, b, concession=1.0):
     raw = engine.run(Fickle(), a, b, 2)
-    agreed = engine.run(Fickle(), a, b, 2, sigma_slices=3.0)
+    agreed = agree_along(raw, a, b, 2, 3.0, concession)
     flicker = [slice_flicker(255 * x, 255 * a, 255 * b) for x in (raw, agreed)]
     return agreed, flicker[1] / flicker[0]
 
@@ -40,6 +40,15 @@ def test_a_fickle_choice_becomes_one_that_neighbours_share(sources):
     agreed, kept = kept_flicker(a, b)
     assert kept < 0.05
     assert np.abs(agreed[:, :, 8:16] - 0.5 * (a + b)[:, :, 8:16]).max() < 0.03
+
+
+def test_regions_go_as_much_of_the_way_as_they_concede(sources):
+    a, b = sources[0], 0.1 * sources[1]
+    assert np.array_equal(kept_flicker(a, b, 0.0)[0], engine.run(Fickle(), a, b, 2))
+    by_default = engine.run(Fickle(), a, b, 2, sigma_slices=3.0)
+    agreed, kept = kept_flicker(a, b, CONCESSION)
+    assert np.array_equal(by_default, agreed)
+    assert kept == pytest.approx(1 - CONCESSION, abs=0.03)
 
 
 def test_where_the_sources_cross_a_fickle_choice_is_tamed_too(sources):
@@ -70,11 +79,11 @@ def test_where_the_anatomy_changes_the_choice_may_change_with_it():
     a = np.where(later, 0.8, 0.2).astype(np.float32)
     b = np.where(later, 0.3, 0.7).astype(np.float32)
     fused = np.where(later, a, 0.5 * (a + b)).astype(np.float32)
-    assert np.abs(agree_along(fused, a, b, 2, 3.0) - fused).max() < 0.01
+    assert np.abs(agree_along(fused, a, b, 2, 3.0, 1.0) - fused).max() < 0.01
 
     alike = np.full(shape, 0.2, np.float32), np.full(shape, 0.7, np.float32)
     fused = np.where(later, alike[1], 0.5 * (alike[0] + alike[1])).astype(np.float32)
-    step = np.abs(np.diff(agree_along(fused, *alike, 2, 3.0), axis=2)).max()
+    step = np.abs(np.diff(agree_along(fused, *alike, 2, 3.0, 1.0), axis=2)).max()
     assert step < 0.2 * np.abs(np.diff(fused, axis=2)).max()
 
 
@@ -97,7 +106,7 @@ def test_detail_of_the_choice_within_a_slice_stays_while_regions_agree(sources):
     texture = np.random.default_rng(0).uniform(-0.3, 0.3, a.shape).astype(np.float32)
     jumping = 0.5 + np.where(np.arange(a.shape[2]) % 2, 0.2, -0.2).astype(np.float32)
     fused = np.minimum(a, b) + (jumping + texture) * np.abs(a - b)
-    agreed = agree_along(fused, a, b, 2, 3.0)
+    agreed = agree_along(fused, a, b, 2, 3.0, 1.0)
     clear = np.abs(a - b) > 0.2
     place = ((agreed - np.minimum(a, b)) / np.maximum(np.abs(a - b), 1e-6))[clear]
     assert np.corrcoef(place, texture[clear])[0, 1] > 0.95

@@ -24,20 +24,29 @@ ALIKE = 0.12
 #: Standard deviation within the slice, in pixels, of what counts as shared by a region. Smoothing the place itself (0
 #: here, 3 mm along) costs detail: 0.02 of Q_P and 0.01 of VIF on the demo study, for no less flicker (docs/volumes.md).
 SIGMA_PIXELS = 2.0
+#: How much of the way to their agreement regions go. The last third of the way costs as much of Q_P and VIF as the
+#: first two, for a tenth of the flicker (docs/volumes.md).
+CONCESSION = 0.7
 #: Slices farther away than this many standard deviations have no say.
 _REACH = 2.5
 
 
 def agree_along(
-    fused: FloatArray, functional: FloatArray, mri: FloatArray, axis: int, sigma_slices: float
+    fused: FloatArray,
+    functional: FloatArray,
+    mri: FloatArray,
+    axis: int,
+    sigma_slices: float,
+    concession: float = CONCESSION,
 ) -> FloatArray:
     """Let regions of neighbouring slices share their place between the two sources.
 
     With ``lo`` and ``hi`` the darker and brighter source, ``w`` in 0..1 the clipped place of the fused value between
     them, ``d = hi − lo``, ``r`` a Gaussian within the slice and ``s`` the mean over slices, weighted by their distance
-    and by how alike ``r`` of either source is in them, the place becomes ``w' = w + s(r(w·d))/s(r(d)) − r(w·d)/r(d)``,
-    clipped to 0..1, and the result is ``fused + (w' − w)·d``: detail that the network put outside the two sources
-    stays. The weight ``d`` lets voxels speak where the choice matters.
+    and by how alike ``r`` of either source is in them, the place becomes
+    ``w' = w + c (s(r(w·d))/s(r(d)) − r(w·d)/r(d))``, clipped to 0..1, with the concession ``c``, and the result is
+    ``fused + (w' − w)·d``: detail that the network put outside the two sources stays. The weight ``d`` lets voxels
+    speak where the choice matters.
 
     Args:
         fused: (I, J, K) luminance in 0..1.
@@ -45,6 +54,7 @@ def agree_along(
         mri: See ``functional``.
         axis: Slice direction.
         sigma_slices: Standard deviation of the distances that count, in slices; below 0.2 nothing is done.
+        concession: How much of the way to their agreement regions go, 0..1.
 
     Returns:
         (I, J, K) luminance in 0..1; exactly 0 where both sources are 0 if ``fused`` is.
@@ -52,10 +62,10 @@ def agree_along(
     if sigma_slices < 0.2:
         return fused
     own, first, second = (np.moveaxis(x, axis, 0) for x in (fused, functional, mri))
-    return np.moveaxis(_agree(own, first, second, sigma_slices), 0, axis)
+    return np.moveaxis(_agree(own, first, second, sigma_slices, concession), 0, axis)
 
 
-def _agree(fused: FloatArray, functional: FloatArray, mri: FloatArray, sigma: float) -> FloatArray:
+def _agree(fused: FloatArray, functional: FloatArray, mri: FloatArray, sigma: float, concession: float) -> FloatArray:
     """`agree_along` for (N, H, W) stacks."""
     low = np.minimum(functional, mri)
     span = np.maximum(functional, mri) - low
@@ -71,7 +81,7 @@ def _agree(fused: FloatArray, functional: FloatArray, mri: FloatArray, sigma: fl
         say = nearness[near.start - k + reach :][: len(unlike)] * np.exp(unlike * np.float32(-0.5 / ALIKE**2))
         # The two quotients on one denominator: slices that are equal to the bit then change nothing, to the bit.
         change = (say * (chosen[near] * weight[k] - chosen[k] * weight[near])).sum(axis=0)
-        moved = place[k] + change / np.maximum(weight[k] * (say * weight[near]).sum(axis=0), 1e-12)
+        moved = place[k] + concession * change / np.maximum(weight[k] * (say * weight[near]).sum(axis=0), 1e-12)
         agreed[k] = fused[k] + (np.clip(moved, 0.0, 1.0) - place[k]) * span[k]
     return np.clip(agreed, 0.0, 1.0, out=agreed)
 
