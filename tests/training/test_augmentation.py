@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from upfusion_med.training import augmentation
 from upfusion_med.training.augmentation import (
     PROMPT_EMPHASIS,
     PROMPT_SHARES,
+    akin,
     augment,
     draw_batch,
     equalised,
@@ -109,7 +111,7 @@ def test_imitated_tissue_has_more_contrast_than_its_crop_and_uptake_less_detail(
     y, x = np.mgrid[0:96, 0:96]
     scene = (0.3 + 0.05 * np.sin(x / 2.0) + 0.1 * np.sin(y / 30.0)).astype(np.float32)
     for seed in range(10):
-        assert soft_tissue(scene, np.random.default_rng(seed)).std() > 1.5 * scene.std()
+        assert soft_tissue(scene, 0.0, np.random.default_rng(seed)).std() > 1.5 * scene.std()
         sharp, blurred = (smooth_uptake(scene, blur, np.random.default_rng(seed)) for blur in (0.5, 4.0))
         assert np.abs(np.diff(blurred)).mean() < 0.5 * np.abs(np.diff(sharp)).mean()
 
@@ -167,3 +169,41 @@ def test_a_twin_is_nearly_its_pair_and_keeps_its_prompt():
         assert 0 < change.mean() < 0.1
         assert images.min() >= 0
         assert images.max() <= 1
+
+
+def test_uptake_follows_the_mri_and_bone_avoids_it():
+    rng = np.random.default_rng(0)
+    scene = [gaussian_filter(x, 3) for x in rng.uniform(0, 1, (2, 200, 200))]
+    pair = TrainingPair("p", "p", *(np.uint8(255 * (x - x.min()) / np.ptp(x)) for x in scene))
+
+    def correlation(prompt):
+        found = []
+        for a, b in (augment(pair, 64, prompt, rng) for _ in range(60)):
+            both = (a > 0) & (b > 0)
+            if both.sum() > 500 and a[both].std() > 0 and b[both].std() > 0:
+                found.append(np.corrcoef(a[both], b[both])[0, 1])
+        return np.mean(found)
+
+    assert correlation("mri_spect") > 0.1
+    assert correlation("mri_ct") < -0.1
+    assert abs(correlation("infrared_visible")) < 0.1
+
+
+def test_pictures_are_more_akin_than_before_and_stay_in_range(pair):
+    rng = np.random.default_rng(0)
+    a, b = (x.astype(np.float32) / 255 for x in (pair.visible, pair.infrared))
+    for _ in range(10):
+        mixed = akin(a, b, rng)
+        assert np.corrcoef(mixed.ravel(), b.ravel())[0, 1] > np.corrcoef(a.ravel(), b.ravel())[0, 1]
+        assert mixed.dtype == np.float32
+        assert 0 <= mixed.min() <= mixed.max() <= 1
+
+
+def test_harder_contrast_has_stronger_edges():
+    scene = gaussian_filter(np.random.default_rng(0).uniform(0, 1, (128, 128)), 2).astype(np.float32)
+
+    def edges(hardness):
+        made = [soft_tissue(scene, hardness, np.random.default_rng(s)) for s in range(10)]
+        return np.mean([np.abs(np.diff(x, axis=0)).mean() for x in made])
+
+    assert edges(0.8) > 1.2 * edges(0.0)

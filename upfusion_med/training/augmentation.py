@@ -25,6 +25,8 @@ PROMPT_SHARES = {
     "mri_ct": 0.15,
     "gfp_phase_contrast": 0.05,
 }
+#: How much harder than usual the contrast of imitated MRI is, 0..1: that of an atlas is drawn from many scans.
+MRI_CONTRAST = {"mri_pet": 0.8, "mri_spect": 0.3, "mri_ct": 0.3}
 #: What a prompt asks for, as the share of the first picture in the similarity terms of the loss.
 PROMPT_EMPHASIS = {
     "universal": 0.5,
@@ -115,13 +117,27 @@ def stretched(image: FloatImage, low: float, high: float) -> FloatImage:
     return np.clip((image - bottom) / max(top - bottom, 0.05), 0, 1).astype(np.float32)
 
 
-def soft_tissue(image: FloatImage, rng: np.random.Generator) -> FloatImage:
-    """Strong contrast down to fine structure, as MRI shows tissue: details enlarged, the range used evenly."""
+def soft_tissue(image: FloatImage, hardness: float, rng: np.random.Generator) -> FloatImage:
+    """Strong contrast down to fine structure, as MRI shows tissue: details enlarged, the range used evenly.
+
+    Args:
+        image: Picture in 0..1.
+        hardness: 0..1; 1 enlarges details e times as much as 0.
+        rng: Source of all randomness.
+    """
     smooth = gaussian_filter(image, rng.uniform(0.3, 0.8))
     base = gaussian_filter(smooth, rng.uniform(4.0, 12.0))
-    strong = base + np.float32(np.exp(rng.uniform(0.0, 1.5))) * (smooth - base)
-    even = equalised(strong, rng.uniform(0.0, 0.8))
-    return stretched(even, rng.uniform(0.0, 0.1), rng.uniform(0.95, 1.0)) * np.float32(rng.uniform(0.6, 1.0))
+    strong = base + np.float32(np.exp(rng.uniform(hardness, 1.5 + hardness))) * (smooth - base)
+    even = equalised(strong, rng.uniform(0.5 * hardness, 0.8))
+    clipped = 0.05 * hardness
+    light = stretched(even, rng.uniform(0.0, 0.1), rng.uniform(0.95 - 2 * clipped, 1.0 - clipped))
+    return light * np.float32(rng.uniform(0.6 + 0.3 * hardness, 1.0))
+
+
+def akin(a: FloatImage, b: FloatImage, rng: np.random.Generator) -> FloatImage:
+    """The first picture with a share of the second's structure, as two pictures of one body have."""
+    share = np.float32(rng.uniform(0.2, 0.7))
+    return (1 - share) * a + share * b
 
 
 def smooth_uptake(image: FloatImage, blur: float, rng: np.random.Generator) -> FloatImage:
@@ -164,8 +180,10 @@ def augment(pair: PicturePair, side: int, prompt: str, rng: np.random.Generator)
     if rng.random() < 0.5:
         a, b = b, a
     a, b = tone(a, rng), tone(b, rng)
-    if medical and rng.random() < 0.75:
-        b = soft_tissue(b, rng)
+    if medical and rng.random() < 0.75:  # uptake is where the MRI is bright, bone where it is dark
+        a = akin(a, 1 - b if prompt == "mri_ct" else b, rng)
+    if medical and rng.random() < 0.85:
+        b = soft_tissue(b, MRI_CONTRAST[prompt], rng)
     if prompt == "mri_pet":
         a = hot_uptake(a, rng) if rng.random() < 0.6 else smooth_uptake(a, rng.uniform(0.5, 2.5), rng)
         a = painted(a, rng) if rng.random() < 0.5 else a
