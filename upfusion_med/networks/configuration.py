@@ -25,6 +25,7 @@ class UPFusionConfig:
         tcpm_attention: The text chooses the channels of the perturbation; off: all are kept.
         scpm_keep: Share of channels kept by SCPM (paper: 70 %; of so few as 16 none can be spared).
         tcpm_keep: Share of channels kept by TCPM (paper: 50 %).
+        explained: Structure that no local mixture of the sources explains is taken back from the output.
     """
 
     widths: tuple[int, int, int, int] = (16, 32, 64, 96)
@@ -39,6 +40,7 @@ class UPFusionConfig:
     tcpm_attention: bool = True
     scpm_keep: float = 1.0
     tcpm_keep: float = 0.5
+    explained: bool = True
 
 
 SIZES = {

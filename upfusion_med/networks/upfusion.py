@@ -18,6 +18,7 @@ from upfusion_med.core import UsageError
 from upfusion_med.networks.blocks import PairMerge, Pointwise, ResidualBlock, pad_to_multiple, to_luminance
 from upfusion_med.networks.channel_pruning import AffineModulation, SemanticChannelPruning
 from upfusion_med.networks.configuration import SIZES, TEXT_WIDTH, UPFusionConfig
+from upfusion_med.networks.explanation import explained
 from upfusion_med.networks.scope import Scope, SliceScope
 from upfusion_med.networks.text_perturbation import PlainMerge, TextGuidedPerturbation
 
@@ -79,7 +80,8 @@ class UPFusion(nn.Module):
     """Fuse two registered pictures into one luminance.
 
     The output is a learned place between the darker and the brighter of the two pixels plus a bounded detail term, so
-    it stays in 0..1 and is exactly zero where both pictures are.
+    it stays in 0..1 and is exactly zero where both pictures are. In evaluation mode structure that no local mixture of
+    the two explains is then taken back (`explanation`); in training a loss asks for that.
     """
 
     def __init__(self, config: UPFusionConfig | None = None) -> None:
@@ -172,7 +174,10 @@ class UPFusion(nn.Module):
         dark = torch.minimum(first, second)
         share = torch.sigmoid(place)
         visible = (32.0 * bright).clamp(max=1.0)
-        return (dark + share * (bright - dark) + 0.4 * visible * torch.tanh(detail)).clamp(0.0, 1.0)
+        fused = (dark + share * (bright - dark) + 0.4 * visible * torch.tanh(detail)).clamp(0.0, 1.0)
+        if self.training or not self.config.explained:
+            return fused
+        return explained(fused, first, second) * (bright > 0)
 
 
 def create_size(size: str, **overrides: object) -> UPFusion:
