@@ -62,6 +62,9 @@ def test_held_out_pairs_are_scored_at_the_last_checkpoint(recipe, tmp_path):
     assert f"{len(trainer.validation)} held-out pairs at step 2" in done.output
     shown = dict(line.split() for line in done.output.splitlines()[1:])
     assert {name: float(score) for name, score in shown.items()} == pytest.approx(expected, abs=2e-3)
+    both = run(recipe, "--validate", "--gradients").output
+    assert both.startswith("Gradient norms at step 2")
+    assert both.endswith(done.output)
 
 
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on(recipe, monkeypatch):

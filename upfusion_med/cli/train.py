@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from upfusion_med.training.trainer import Trainer
 
 
 def train(
@@ -58,22 +61,10 @@ def train(
 
     trainer = Trainer(read)
     if gradients:
-        from upfusion_med.training.gradient_flow import gradient_norms
-
-        typer.echo(f"Gradient norms at step {trainer.step}:")
-        for part, norm in gradient_norms(trainer).items():
-            typer.echo(f"  {part:<28} {norm:.3e}")
-        return
+        show_gradients(trainer)
     if validate:
-        from upfusion_med.training.validation import validation_metrics
-
-        if not trainer.validation:
-            raise UsageError("No scene is held out by this configuration; set 'validation_share' above 0.")
-        with trainer.averaged() as network:
-            scores = validation_metrics(network, trainer.validation, trainer.codes, trainer.device)
-        typer.echo(f"Mean over {len(trainer.validation)} held-out pairs at step {trainer.step}:")
-        for name, score in scores.items():
-            typer.echo(f"  {name:<8} {score:.4f}")
+        show_validation(trainer)
+    if gradients or validate:
         return
     with TerminalProgress(quiet or not trainer.processes.is_first) as progress:
         checkpoint = trainer.run(progress)
@@ -88,6 +79,33 @@ def train(
         from upfusion_med.training.export import export_weights
 
         typer.echo(f"{export}: sha256 {export_weights(trainer, export)}")
+
+
+def show_gradients(trainer: Trainer) -> None:
+    """Print the mean gradient norm of each part."""
+    from upfusion_med.training.gradient_flow import gradient_norms
+
+    typer.echo(f"Gradient norms at step {trainer.step}:")
+    for part, norm in gradient_norms(trainer).items():
+        typer.echo(f"  {part:<28} {norm:.3e}")
+
+
+def show_validation(trainer: Trainer) -> None:
+    """Print the mean scores of the held-out pairs.
+
+    Raises:
+        UsageError: no scene is held out.
+    """
+    from upfusion_med.core import UsageError
+    from upfusion_med.training.validation import validation_metrics
+
+    if not trainer.validation:
+        raise UsageError("No scene is held out by this configuration; set 'validation_share' above 0.")
+    with trainer.averaged() as network:
+        scores = validation_metrics(network, trainer.validation, trainer.codes, trainer.device)
+    typer.echo(f"Mean over {len(trainer.validation)} held-out pairs at step {trainer.step}:")
+    for name, score in scores.items():
+        typer.echo(f"  {name:<8} {score:.4f}")
 
 
 def show_fields(meanings: dict[str, str]) -> None:
