@@ -95,6 +95,11 @@ def test_autocast_does_not_make_it_coarse(sources):
     assert torch.backends.cudnn.allow_tf32
 
 
+def test_its_cost_can_be_counted_without_pictures():
+    nothing = torch.empty(1, 1, 32, 32, device="meta")
+    assert explained(nothing, nothing, nothing).shape == (1, 1, 32, 32)
+
+
 def test_the_network_takes_back_in_evaluation_only_and_can_be_told_not_to():
     torch.manual_seed(0)
     network = UPFusion(replace(SIZES["tiny"], semantics=False))

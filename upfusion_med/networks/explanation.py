@@ -77,5 +77,6 @@ def full_precision(where: Tensor) -> Iterator[None]:
     """
     cudnn = torch.backends.cudnn
     as_usual = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
-    with torch.autocast(where.device.type, enabled=False), cudnn.flags(**as_usual, allow_tf32=False):
+    kind = where.device.type if torch.amp.is_autocast_available(where.device.type) else "cpu"
+    with torch.autocast(kind, enabled=False), cudnn.flags(**as_usual, allow_tf32=False):
         yield
