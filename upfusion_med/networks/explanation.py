@@ -58,14 +58,15 @@ def explained(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 
 def _local(pictures: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Gaussian means of pictures, borders mirrored; one depthwise filter, fastest in channels-last memory order."""
+    """Gaussian means of (B, 1, H, W) pictures, borders mirrored: one depthwise filter in channels-last memory order."""
     count, margin = len(pictures), SIZE // 2
-    stack = torch.cat(list(pictures), dim=1).contiguous(memory_format=torch.channels_last)
-    offsets = torch.arange(SIZE, dtype=stack.dtype, device=stack.device) - margin
+    padded = torch.cat([F.pad(x, (margin, margin, margin, margin), mode="reflect") for x in pictures], dim=1)
+    offsets = torch.arange(SIZE, dtype=padded.dtype, device=padded.device) - margin
     window = torch.softmax(-(offsets**2) / (2 * SIGMA**2), dim=0)
-    padded = F.pad(stack, (margin, margin, margin, margin), mode="reflect")
-    rows = F.conv2d(padded, window.view(1, 1, 1, -1).expand(count, 1, 1, SIZE), groups=count)
-    return F.conv2d(rows, window.view(1, 1, -1, 1).expand(count, 1, SIZE, 1), groups=count).split(1, dim=1)
+    x = padded.contiguous(memory_format=torch.channels_last)
+    x = F.conv2d(x, window.view(1, 1, 1, -1).expand(count, 1, 1, SIZE), groups=count)
+    x = F.conv2d(x, window.view(1, 1, -1, 1).expand(count, 1, SIZE, 1), groups=count)
+    return x.contiguous(memory_format=torch.contiguous_format).split(1, dim=1)
 
 
 @contextmanager
