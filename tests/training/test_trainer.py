@@ -11,6 +11,7 @@ from upfusion_med.core import InputError, UsageError
 from upfusion_med.training import losses
 from upfusion_med.training.augmentation import PROMPT_SHARES
 from upfusion_med.training.export import export_weights
+from upfusion_med.training.objective import loss_parts
 from upfusion_med.training.pairs import load_pairs, split_by_scene
 from upfusion_med.training.trainer import Trainer
 from upfusion_med.weights import read_checkpoint
@@ -144,6 +145,19 @@ def test_a_larger_network_starts_as_the_smaller_one_whose_weights_it_is_given(co
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
     with pytest.raises(UsageError, match="cannot grow into"):
         Trainer(replace(start, overrides={"semantics": False, "widths": (16, 16, 16, 8)}, output=str(tmp_path / "no")))
+
+
+def test_losses_are_worked_out_in_full_precision(config, monkeypatch):
+    seen = []
+
+    def watched(fused, *arguments):
+        seen.append((fused.dtype, torch.is_autocast_enabled("cpu"), torch.backends.cudnn.allow_tf32))
+        return loss_parts(fused, *arguments)
+
+    monkeypatch.setattr("upfusion_med.training.trainer.loss_parts", watched)
+    Trainer(replace(config, bf16=True)).train_step()
+    assert seen == [(torch.float32, False, False)]
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_a_scene_never_stands_on_both_sides(tmp_path, config):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from upfusion_med.core import InputError, Progress, SilentProgress, UsageError
 from upfusion_med.networks import create
+from upfusion_med.networks.explanation import full_precision
 from upfusion_med.networks.growth import grow
 from upfusion_med.networks.upfusion import UPFusion
 from upfusion_med.training import losses, processes, schedule
@@ -113,7 +114,8 @@ class Trainer:
         first, second, codes, emphasis, factors = batch
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             fused = (network or self.network)(first, second, codes)
-        return loss_parts(fused.float(), first, second, emphasis, self.config.twins, self.config.loss, factors)
+        with full_precision(fused):
+            return loss_parts(fused.float(), first, second, emphasis, self.config.twins, self.config.loss, factors)
 
     def train_step(self, batches: Iterator[Batch] | None = None) -> dict[str, float]:
         """One optimiser step.
