@@ -200,3 +200,19 @@ def test_every_module_can_be_switched_off(switch, pair):
 def test_unknown_size_is_named():
     with pytest.raises(UsageError, match="huge"):
         create_size("huge")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("explaned", False), ("explained", "no"), ("gam", 0), ("widths", (16, 32)), ("widths", (16, 32, 64, 9.5)),
+     ("tcpm_keep", True), ("backbone", None)],
+)  # fmt: skip
+def test_a_field_that_does_not_exist_or_fit_is_named(field, value):
+    with pytest.raises(UsageError, match=field):
+        create_size("tiny", **{field: value})
+
+
+def test_fields_are_replaced_also_by_lists_as_json_has_them():
+    network = create_size("tiny", semantics=False, widths=[16, 16, 16, 32], tcpm_keep=1, explained=False)
+    assert network.config.widths == (16, 16, 16, 32)
+    assert not network.config.explained

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from upfusion_med.core import UsageError
 
 #: Width of a text code, that of CLIP ViT-B/32.
 TEXT_WIDTH = 512
@@ -49,3 +52,28 @@ SIZES = {
         widths=(32, 64, 128, 192), encoder_blocks=(1, 2, 2, 2), decoder_blocks=(2, 2, 2), scpm_keep=0.7
     ),
 }
+
+
+def overridden(config: UPFusionConfig, overrides: Mapping[str, object]) -> UPFusionConfig:
+    """The configuration with other values of some fields.
+
+    Raises:
+        UsageError: there is no such field, or the value is of another kind than the field's.
+    """
+    known = asdict(config)
+    if strange := sorted(set(overrides) - set(known)):
+        raise UsageError(f"A network has no field {', '.join(strange)}; expected some of {', '.join(known)}.")
+    for name, value in overrides.items():
+        if not _alike(value, known[name]):
+            raise UsageError(f"The network's field '{name}' is {value!r}; expected a value like {known[name]!r}.")
+    return replace(config, **{n: tuple(v) if isinstance(v, list) else v for n, v in overrides.items()})  # type: ignore
+
+
+def _alike(value: object, usual: object) -> bool:
+    if isinstance(usual, tuple):
+        if not isinstance(value, (tuple, list)) or len(value) != len(usual):
+            return False
+        return all(_alike(v, u) for v, u in zip(value, usual, strict=True))
+    if isinstance(usual, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(usual)

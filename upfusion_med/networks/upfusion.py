@@ -8,8 +8,6 @@ What differs from the published network, and why, is in ``docs/design.md``.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +15,7 @@ from torch import Tensor, nn
 from upfusion_med.core import UsageError
 from upfusion_med.networks.blocks import PairMerge, Pointwise, ResidualBlock, pad_to_multiple, to_luminance
 from upfusion_med.networks.channel_pruning import AffineModulation, SemanticChannelPruning
-from upfusion_med.networks.configuration import SIZES, TEXT_WIDTH, UPFusionConfig
+from upfusion_med.networks.configuration import SIZES, TEXT_WIDTH, UPFusionConfig, overridden
 from upfusion_med.networks.explanation import explained
 from upfusion_med.networks.scope import Scope, SliceScope
 from upfusion_med.networks.text_perturbation import PlainMerge, TextGuidedPerturbation
@@ -181,8 +179,12 @@ class UPFusion(nn.Module):
 
 
 def create_size(size: str, **overrides: object) -> UPFusion:
-    """A network of a named size; ``overrides`` replace fields of its ``UPFusionConfig``."""
+    """A network of a named size; ``overrides`` replace fields of its ``UPFusionConfig``.
+
+    Raises:
+        UsageError: an unknown size or field, or a value of another kind than the field's.
+    """
     if size not in SIZES:
         raise UsageError(f"There is no size '{size}'; expected one of {', '.join(SIZES)}.")
     # The memory order that dense convolutions are fastest in; the input is brought into it too.
-    return UPFusion(replace(SIZES[size], **overrides)).to(memory_format=torch.channels_last)  # type: ignore
+    return UPFusion(overridden(SIZES[size], overrides)).to(memory_format=torch.channels_last)
