@@ -33,7 +33,6 @@ def _facts(study: Any) -> dict[str, Any]:
     """What the inferer has to know of a study."""
     return {
         "axis": study.axis,
-        "slice_spacing_mm": study.mri.geometry.spacing_mm[study.axis] if study.sigma_slices else 0.0,
         "modality": study.choice.modality,
         "pooling": study.settings.pooling,
         "prompt": study.settings.prompt,

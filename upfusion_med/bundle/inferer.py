@@ -16,7 +16,6 @@ from upfusion_med.core import InputError, Modality, Pooling, RuntimeFailure
 from upfusion_med.inference import engine
 from upfusion_med.inference.backends.base import Context, FloatArray
 from upfusion_med.inference.backends.torch import keep_freed_memory
-from upfusion_med.inference.slice_consistency import SIGMA_MM
 from upfusion_med.networks.scope import RecordingScope, Scope, SliceScope, VolumeScope
 
 
@@ -78,7 +77,6 @@ class StudyInferer(Inferer):
     Args:
         batch_size: Slices at once.
         axis: Spatial axis of the input along which slices are stacked.
-        slice_spacing_mm: Distance of the slices, over which blending decisions agree; 0: each slice decides alone.
         prompt: Named prompt; None: that of the network.
         whole_volume: Make global decisions once per volume; otherwise slice by slice.
     """
@@ -87,11 +85,10 @@ class StudyInferer(Inferer):
         self,
         batch_size: int = 8,
         axis: int = 2,
-        slice_spacing_mm: float = 0.0,
         prompt: str | None = None,
         whole_volume: bool = True,
     ) -> None:
-        self.batch_size, self.axis, self.slice_spacing_mm = batch_size, axis, slice_spacing_mm
+        self.batch_size, self.axis = batch_size, axis
         self.prompt, self.whole_volume = prompt, whole_volume
 
     def backend(self, network: Callable[..., Tensor], facts: Mapping[str, Any] | None = None) -> NetworkBackend:
@@ -123,8 +120,7 @@ class StudyInferer(Inferer):
         Args:
             inputs: (B, 2, X, Y, Z) volumes or (B, 2, H, W) slices in 0..1.
             network: A `PairNetwork`, or one wrapped for several devices.
-            facts: ``axis``, ``slice_spacing_mm``, ``pooling``, ``prompt`` and ``modality`` of this study, in place of
-                the arguments above.
+            facts: ``axis``, ``pooling``, ``prompt`` and ``modality`` of this study, in place of the arguments above.
 
         Returns:
             (B, 1, X, Y, Z) or (B, 1, H, W) fused luminance in 0..1.
@@ -136,7 +132,6 @@ class StudyInferer(Inferer):
             raise InputError(f"The input has shape {tuple(inputs.shape)}; expected (B, 2, X, Y, Z) or (B, 2, H, W).")
         facts = facts or {}
         backend = self.backend(network, facts)
-        spacing = facts.get("slice_spacing_mm", self.slice_spacing_mm)
         volumes = inputs[..., None] if inputs.ndim == 4 else inputs
         arrays = np.asarray(torch.as_tensor(volumes).detach().cpu().float().numpy())
         fused = [
@@ -147,7 +142,6 @@ class StudyInferer(Inferer):
                 facts.get("axis", self.axis),
                 batch_size=self.batch_size,
                 pooling=Pooling(facts.get("pooling", Pooling.VOLUME if self.whole_volume else Pooling.SLICE)),
-                sigma_slices=SIGMA_MM / spacing if spacing else 0.0,
             )
             for volume in arrays
         ]

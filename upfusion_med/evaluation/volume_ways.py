@@ -41,7 +41,7 @@ class Way(str, Enum):
     """How the slices of a volume come to their decisions."""
 
     VOLUME = "once per volume"
-    STATISTICS = "once per volume, slices not matched"
+    STATISTICS = "once per volume, steps not bounded"
     SLICES = "every slice for itself"
     WINDOWS = "every slice for itself, windows too"
 
@@ -49,10 +49,10 @@ class Way(str, Enum):
     def meaning(self) -> str:
         """In one sentence."""
         return {
-            Way.VOLUME: "windows and the network's statistics once per volume, blending matched along the slices: "
-            "what upfusion fuse does",
-            Way.STATISTICS: "the same without matching blending along the slices",
-            Way.SLICES: "windows once per volume, statistics for every slice, no matching: --pooling slice of fuse",
+            Way.VOLUME: "windows and the network's statistics once per volume, steps between slices bounded by the "
+            "sources' own: what upfusion fuse does",
+            Way.STATISTICS: "the same without the bound",
+            Way.SLICES: "windows once per volume, statistics for every slice, no bound: --pooling slice of fuse",
             Way.WINDOWS: "as a program for pictures would do it: every slice windowed and fused for itself",
         }[self]
 
@@ -162,7 +162,7 @@ def fuse_one_way(study: Study, backend: Backend, way: Way, progress: Progress | 
     if way is Way.WINDOWS:
         study = window_every_slice(study)
     pooling = Pooling.VOLUME if way in (Way.VOLUME, Way.STATISTICS) else Pooling.SLICE
-    return run_network(_with_pooling(study, pooling), backend, matched=way is Way.VOLUME, progress=progress)
+    return run_network(_with_pooling(study, pooling), backend, bounded=way is Way.VOLUME, progress=progress)
 
 
 def window_every_slice(study: Study) -> Study:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import Geometry, Pooling, Progress, SilentProgress, SliceAxis
 from upfusion_med.inference.backends.base import Backend, FloatArray
-from upfusion_med.inference.slice_consistency import agree_along
+from upfusion_med.inference.slice_steps import bound_steps
 
 #: Slices that decide the global statistics of a volume, at most.
 REPRESENTATIVES = 16
@@ -54,7 +54,7 @@ def run(
     *,
     batch_size: int = 8,
     pooling: Pooling = Pooling.VOLUME,
-    sigma_slices: float = 0.0,
+    bounded: bool = True,
     progress: Progress | None = None,
 ) -> FloatArray:
     """Fuse two arrays slice by slice.
@@ -66,7 +66,8 @@ def run(
         axis: Array axis along which slices are stacked.
         batch_size: Slices at once.
         pooling: Whether the network's global decisions are made once for the volume or for each slice.
-        sigma_slices: How far blending decisions agree across slices, see ``slice_consistency`` (volume pooling only).
+        bounded: No voxel may change more from slice to slice than its sources do, see ``slice_steps`` (volume pooling
+            only).
         progress: Told about every slice.
 
     Returns:
@@ -89,7 +90,7 @@ def run(
         batch = filled[start : start + batch_size]
         fused[batch] = backend.fuse(a[batch], b[batch], context)
         progress.advance(batch.size)
-    if pooling is Pooling.VOLUME:
-        fused = agree_along(fused, a, b, 0, sigma_slices)
     fused[nothing] = 0.0
+    if pooling is Pooling.VOLUME and bounded:
+        fused = bound_steps(fused, a, b, 0)
     return np.ascontiguousarray(np.moveaxis(fused[:, :height, :width], 0, axis))

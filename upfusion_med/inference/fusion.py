@@ -30,7 +30,6 @@ from upfusion_med.inference.modality_choice import ModalityChoice, choose_modali
 from upfusion_med.inference.preparation import Prepared, paint, prepare
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
-from upfusion_med.inference.slice_consistency import SIGMA_MM
 from upfusion_med.io import SourceStudy, load_source
 
 Source = Volume | str | os.PathLike[str]
@@ -115,11 +114,6 @@ class Study:
         """(I, J, K) float32 in 0..1: the MRI as bright as the fusion shows it."""
         return self.prepared.mri * np.float32(self.prepared.brightness)
 
-    @property
-    def sigma_slices(self) -> float:
-        """How many slices blending decisions agree over."""
-        return 0.0 if self.mri.is_picture else SIGMA_MM / self.mri.geometry.spacing_mm[self.axis]
-
 
 def read_study(
     mri: Source,
@@ -156,9 +150,9 @@ def read_study(
 
 
 def run_network(
-    study: Study, backend: Backend, *, matched: bool = True, progress: Progress | None = None
+    study: Study, backend: Backend, *, bounded: bool = True, progress: Progress | None = None
 ) -> FloatArray:
-    """(I, J, K) fused luminance in 0..1 of a study; ``matched``: neighbouring slices agree, as the study asks."""
+    """(I, J, K) fused luminance in 0..1 of a study; ``bounded``: see `engine.run`."""
     return engine.run(
         backend,
         study.prepared.functional,
@@ -166,7 +160,7 @@ def run_network(
         study.axis,
         batch_size=study.settings.batch_size,
         pooling=study.settings.pooling,
-        sigma_slices=study.sigma_slices if matched else 0.0,
+        bounded=bounded,
         progress=progress,
     )
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from torch import Tensor
 
@@ -56,11 +54,8 @@ class FuseLuminance(Transform):
                 f"The images have the shapes {tuple(functional.shape)} and {tuple(mri.shape)}; expected (1, X, Y, Z) "
                 "of one grid. Resample the functional image first (AlignToMRI)."
             )
-        spacing = 0.0
-        if isinstance(mri, MetaTensor):
-            spacing = float(np.linalg.norm(np.asarray(mri.affine)[:3, self.axis]))
         pair = torch.cat([torch.as_tensor(x).float().to(self.device) for x in (functional, mri)])[None]
-        fused = self.inferer(pair, self.network, facts={"slice_spacing_mm": spacing})[0]
+        fused = self.inferer(pair, self.network)[0]
         return like(fused, mri, units="fused luminance")
 
 

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from upfusion_med.core import Pooling
+from upfusion_med.inference import engine
+from upfusion_med.inference.slice_steps import bound_steps
+from upfusion_med.metrics.reader import flicker_steps
+
+
+@pytest.fixture
+def sources():
+    x, y, z = np.meshgrid(np.linspace(0, 3, 32), np.linspace(0, 4, 28), np.linspace(0, 1, 24), indexing="ij")
+    return (0.5 + 0.4 * np.sin(3 * x + z)).astype(np.float32), (0.5 + 0.4 * np.cos(5 * y - z)).astype(np.float32)
+
+
+class Fickle:
+    """Follows the functional image in even slices and the MRI in odd ones."""
+
+    def describe(self):
+        return {}
+
+    def decide(self, functional, mri):
+        return None
+
+    def fuse(self, functional, mri, context):
+        chosen = [a if k % 2 else b for k, (a, b) in enumerate(zip(functional, mri, strict=True))]
+        return np.stack(chosen)
+
+
+def beyond(fused, a, b, axis=2):
+    """Largest step beyond the sources' own, in grey levels."""
+    return flicker_steps(255 * fused, 255 * a, 255 * b, axis).max()
+
+
+def test_a_fickle_network_does_not_flicker(sources):
+    raw = engine.run(Fickle(), *sources, 2, bounded=False)
+    assert beyond(raw, *sources) > 100
+    assert beyond(engine.run(Fickle(), *sources, 2), *sources) < 1e-3
+
+
+def test_slice_by_slice_every_slice_stays_as_it_is(sources):
+    by_slice = engine.run(Fickle(), *sources, 2, pooling=Pooling.SLICE)
+    assert np.array_equal(by_slice, engine.run(Fickle(), *sources, 2, bounded=False))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(
+    "rule", [np.maximum, np.minimum, lambda a, b: 0.3 * a + 0.7 * b, lambda a, b: a], ids=["max", "min", "mix", "copy"]
+)
+def test_rules_that_work_voxel_by_voxel_do_not_change(sources, rule, axis):
+    fused = rule(*sources)
+    assert np.abs(bound_steps(fused, *sources, axis) - fused).max() < 1e-6
+
+
+def test_detail_beyond_both_sources_stays_where_it_is_steady(sources):
+    fused = np.maximum(*sources) + np.float32(0.05)
+    assert np.abs(bound_steps(fused, *sources, 2) - fused).max() < 1e-6
+
+
+def test_the_nearest_volume_is_the_one_that_another_solver_finds():
+    rng = np.random.default_rng(3)
+    fused, a, b = rng.uniform(0.2, 1.0, (3, 12, 6)).astype(np.float32)
+    limits = np.maximum(np.abs(np.diff(a, axis=0)), np.abs(np.diff(b, axis=0)))
+    found = bound_steps(fused[..., None], a[..., None], b[..., None], 0)[..., 0]
+    for line in range(6):
+        value, limit = fused[:, line].astype(float), limits[:, line].astype(float)
+        steps = [
+            {"type": "ineq", "fun": lambda x, s=sign, most=limit: most - s * np.diff(x)} for sign in (1, -1)
+        ]  # fmt: skip
+        other = minimize(
+            lambda x, v=value: 0.5 * ((x - v) ** 2).sum(), value, jac=lambda x, v=value: x - v, constraints=steps,
+            options={"ftol": 1e-12, "maxiter": 500},
+        )  # fmt: skip
+        assert other.success
+        assert np.abs(found[:, line] - other.x).max() < 2e-3
+
+
+def test_the_direction_in_which_slices_are_counted_does_not_matter(sources):
+    fused = engine.run(Fickle(), *sources, 2, bounded=False)
+    forth = bound_steps(fused, *sources, 2)
+    back = bound_steps(fused[:, :, ::-1], *(s[:, :, ::-1] for s in sources), 2)[:, :, ::-1]
+    assert np.abs(forth - back).max() < 1e-5
+
+
+def test_beside_a_black_slice_nothing_is_brighter_than_the_sources(sources):
+    a, b = (s.copy() for s in sources)
+    a[..., 10], b[..., 10] = 0, 0
+    fused = np.where((a == 0) & (b == 0), 0, np.minimum(np.maximum(a, b) + 0.3, 1)).astype(np.float32)
+    bounded = bound_steps(fused, a, b, 2)
+    assert not bounded[..., 10].any()
+    assert np.all(bounded[..., 9] <= np.maximum(a, b)[..., 9] + 1e-6)
+    assert beyond(bounded, a, b) < 1e-3
+
+
+def test_a_single_slice_has_no_neighbour(sources):
+    a, b = (s[..., :1] for s in sources)
+    assert np.array_equal(bound_steps(a * b, a, b, 2), a * b)
+
+
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(2, 40), black=st.floats(0.0, 0.9))
+@settings(max_examples=60, deadline=None)
+def test_the_bound_holds_the_range_is_kept_and_black_stays_black(seed, count, black):
+    rng = np.random.default_rng(seed)
+    fused, a, b = rng.uniform(0, 1, (3, 4, count, 5)).astype(np.float32)
+    empty = rng.uniform(size=a.shape) < black
+    a[empty], b[empty], fused[empty] = 0, 0, 0
+    bounded = bound_steps(fused, a, b, 1)
+    assert beyond(bounded, a, b, 1) < 1e-3
+    assert bounded.min() >= 0
+    assert bounded.max() <= 1
+    assert not bounded[empty].any()
