@@ -109,7 +109,9 @@ def fuse(
     pooling: Annotated[
         Pooling,
         typer.Option(
-            help="Decide the network's global statistics once per volume, or for each slice.", rich_help_panel=_NETWORK
+            help="Decide the network's global statistics once per volume, and let nothing flicker from slice to "
+            "slice; or fuse every slice for itself.",
+            rich_help_panel=_NETWORK,
         ),
     ] = Pooling.VOLUME,
     mri_window: Annotated[
