@@ -38,7 +38,8 @@ def test_the_phantom_is_measured_and_written(tmp_path: Path, monkeypatch: pytest
     ways = {row["way"]: row for row in csv.DictReader((tmp_path / "run" / "ways.csv").open())}
     assert {w.value for w in Way} < set(ways)
     once, alone = (float(ways[w.value]["flicker"]) for w in (Way.VOLUME, Way.SLICES))
-    assert once < 1e-4 < 0.01 < alone
+    assert once < 1e-4
+    assert alone > 0.01
     assert len((tmp_path / "run" / "slices.csv").read_text().splitlines()) == 1 + 6 * len(ways)
     with Image.open(tmp_path / "run" / "cuts.png") as picture:
         assert picture.size[0] > 600
