@@ -161,12 +161,11 @@ def test_the_skip_of_one_text_is_a_linear_map_of_both_branches():
     assert other.abs().max() > 1e-4
 
 
-def test_steering_starts_near_neutral_and_text_steers_as_fast_as_other_layers():
+def test_text_steers_as_fast_as_other_layers_and_statistics_a_tenth_as_fast():
     torch.manual_seed(0)
     codes = torch.nn.functional.normalize(torch.randn(20, 512), dim=1)
     text, picture = TextSteering(32), PictureSteering(512, 64, 32)
-    for steering, inputs in ((text, codes), (picture, 6 * codes)):
-        assert steering(inputs).abs().max() < 0.1
+    assert picture(6 * codes).abs().max() < 0.1 < text(codes).abs().max() < 1
     before = [text(codes).detach(), picture(6 * codes).detach()]
     for steering in (text, picture):
         steering[2].bias.data.add_(0.01)  # the first step of Adam at a rate of 0.01

@@ -54,11 +54,7 @@ class PairMerge(Pointwise):
 
 
 class Steering(nn.Sequential):
-    """Two linear layers with a ReLU between, on (B, inputs), that set gates, scales and shifts of other layers.
-
-    Either kind starts near the neutral value, with a tenth of the output of layers that start as usual. Started as
-    usual, a network of one seed in two drove its output into saturation within 350 steps and learned no more.
-    """
+    """Two linear layers with a ReLU between, on (B, inputs), that set gates, scales and shifts of other layers."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
@@ -80,15 +76,17 @@ class PictureSteering(Steering):
 
 
 class TextSteering(Steering):
-    """Steering by a text code of length 1, as fast as other layers: the few texts are the same everywhere."""
+    """Steering by a text code of length 1, as fast as other layers: the few texts are the same everywhere.
+
+    It starts as large as other layers too, so that prompts differ from the first step on. From random weights it wants
+    a warm-up of a few hundred steps: with 50, one network in two drove its output into saturation and learned no more.
+    """
 
     #: Brings the entries of a code, about 1/sqrt(512), to a quarter: large enough to learn from, too small to jump.
     CODE_SCALE = 6.0
 
     def __init__(self, outputs: int) -> None:
         super().__init__(TEXT_WIDTH, 64, outputs)
-        for parameter in self[2].parameters():
-            parameter.data.mul_(0.1)
 
     def forward(self, text: Tensor) -> Tensor:
         """(B, 512) to (B, outputs)."""
