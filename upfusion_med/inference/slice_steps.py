@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float32]
 #: average, that of a stack of 37 slices within 0.01; the bound holds exactly either way.
 PASSES = 30
 #: Voxels that are worked on at once, so that they stay in a processor's cache.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 17
 
 
 def bound_steps(fused: FloatArray, functional: FloatArray, mri: FloatArray, axis: int) -> FloatArray:
@@ -35,18 +35,27 @@ def bound_steps(fused: FloatArray, functional: FloatArray, mri: FloatArray, axis
     Source: this project; measured in docs/volumes.md.
     """
     own, first, second = (np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for x in (fused, functional, mri))
+    bounded = np.empty(own.shape, np.float32)
+    width = max(_BLOCK // len(own), 1)
+    for start in range(0, own.shape[1], width):
+        block = slice(start, start + width)
+        bounded[:, block] = _bounded(own[:, block], first[:, block], second[:, block])
+    return np.moveaxis(bounded.reshape(np.moveaxis(fused, axis, 0).shape), 0, axis)
+
+
+def _bounded(own: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
+    """`bound_steps` for voxels that lie in lines along the slices, (N, lines)."""
     limits = np.maximum(np.abs(np.diff(first, axis=0)), np.abs(np.diff(second, axis=0)))
     shown = np.maximum(first, second) > 0
     most = _most(shown, limits)
     bounded = np.minimum(own, most)
-    lines = np.flatnonzero((np.abs(np.diff(bounded, axis=0)) > limits).any(axis=0))
-    width = max(_BLOCK // len(own), 1)
-    for start in range(0, lines.size, width):
-        block = lines[start : start + width]
-        nearest = np.clip(_nearest(bounded[:, block], limits[:, block]), 0.0, most[:, block])
-        bounded[:, block] = _within(nearest, limits[:, block])
+    beyond = (np.abs(np.diff(bounded, axis=0)) > limits).any(axis=0)
+    if beyond.any():
+        limits = limits[:, beyond]
+        nearest = np.clip(_nearest(bounded[:, beyond], limits), 0.0, most[:, beyond])
+        bounded[:, beyond] = _within(nearest, limits)
     bounded *= shown  # exactly, where rounding left a trace
-    return np.moveaxis(bounded.reshape(np.moveaxis(fused, axis, 0).shape), 0, axis)
+    return bounded
 
 
 def _most(shown: NDArray[np.bool_], limits: FloatArray) -> FloatArray:
