@@ -110,6 +110,18 @@ def test_training_makes_the_loss_smaller(config):
     assert trainer.validate(4)["loss"] < before
 
 
+@pytest.mark.parametrize("saturated", [True, False])
+def test_a_run_that_learns_nothing_any_more_says_so(config, caplog, saturated):
+    trainer = Trainer(config)
+    if saturated:
+        with torch.no_grad():
+            trainer.network.head.weight.zero_()
+            trainer.network.head.bias.fill_(1e4)
+    trainer.run()
+    said = [r.getMessage() for r in caplog.records if "Nothing is learned any more" in r.getMessage()]
+    assert len(said) == saturated
+
+
 def test_another_configuration_does_not_continue_a_run(config):
     trainer = Trainer(config)
     trainer.train_step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,13 @@ from upfusion_med.training.validation import spread, validation_metrics
 if TYPE_CHECKING:
     from upfusion_med.training.trainer import Trainer
 
+_log = logging.getLogger(__name__)
 #: Steps between lines of the log.
 LOG_EVERY = 50
 #: Steps after which a picture is drawn beside those of the validations, to see early whether a run is sane.
 EARLY_PICTURES = (10, 50)
+#: Mean gradient norm below which nothing is learned any more; those of runs that learn were above 1.
+STANDSTILL = 1e-6
 #: Held-out pairs, and imitated crops, on such a picture.
 PICTURE_COLUMNS = 4
 
@@ -50,6 +54,13 @@ def run(trainer: Trainer, progress: Progress) -> None:
             if log is not None and (trainer.step % LOG_EVERY == 0 or last):
                 means = summary(rows, time.perf_counter() - begin)
                 log.note({"step": trainer.step, **means, "rate": trainer.rate_now})
+                if means["gradient_norm"] < STANDSTILL:
+                    _log.warning(
+                        "Nothing is learned any more at step %d (gradient norm %.1e): the output has saturated. Start "
+                        "again in another folder with a longer 'warmup' or a lower 'learning_rate'.",
+                        trainer.step,
+                        means["gradient_norm"],
+                    )
                 rows, begin = [], time.perf_counter()
             if trainer.step % config.save_every == 0 or last:
                 check_in(trainer, log)
