@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
+from upfusion_med.cli.bench_options import DataOption, ModelOption, RootOption, SplitOption
+
 
 def influence(
-    root: Annotated[Path, typer.Option(help="Root folder of the data set.")],
-    data: Annotated[str, typer.Option(help="Name of the data set.")] = "harvard",
-    split: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Split of the data set. Default: its test pairs."),
-    ] = None,
+    root: RootOption,
+    data: DataOption = "harvard",
+    split: SplitOption = None,
     every: Annotated[int, typer.Option(help="Take every n-th pair of each kind.")] = 10,
-    model: Annotated[str, typer.Option(help="Shipped name, or path of a weights file.")] = "upfusion",
+    model: ModelOption = "upfusion",
 ) -> None:
     """Measure how far another prompt, or the semantic descriptor of another pair, moves the fused picture.
 

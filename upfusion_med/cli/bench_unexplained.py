@@ -7,19 +7,17 @@ from typing import Annotated, Optional
 
 import typer
 
+from upfusion_med.cli.bench_options import DataOption, ModelOption, RootOption, SplitOption
 from upfusion_med.core import Device
 
 
 def unexplained(
-    root: Annotated[Path, typer.Option(help="Root folder of the data set.")],
+    root: RootOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture (PNG) to write.")],
-    data: Annotated[str, typer.Option(help="Name of the data set.")] = "harvard",
-    split: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Split of the data set. Default: its test pairs."),
-    ] = None,
+    data: DataOption = "harvard",
+    split: SplitOption = None,
     every: Annotated[int, typer.Option(help="Look at every n-th pair of each kind.")] = 1,
-    model: Annotated[str, typer.Option(help="Shipped name, or path of a weights file.")] = "upfusion",
+    model: ModelOption = "upfusion",
     method: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Rule to show beside it; may be given several times. Default: max and laplacian."),

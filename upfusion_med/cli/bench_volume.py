@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from upfusion_med.cli.bench_options import ModelOption
 from upfusion_med.cli.fuse import ModalityOption
 from upfusion_med.core import Device, FuseSettings, Modality, SliceAxis, UsageError
 
@@ -26,7 +27,7 @@ def volume(
         ),
     ] = None,
     modality: Annotated[ModalityOption, typer.Option(help="What FUNCTIONAL is.")] = ModalityOption.AUTO,
-    model: Annotated[str, typer.Option(help="Shipped name, or path of a weights file.")] = "upfusion",
+    model: ModelOption = "upfusion",
     axis: Annotated[SliceAxis, typer.Option(help="Direction of the slices.")] = SliceAxis.AXIAL,
     transform: Annotated[
         Optional[str],  # noqa: UP045
