@@ -228,6 +228,30 @@ def test_a_second_run_fills_the_same_nodes(logic, alpha):
     assert (slicer.util.arrayFromVolume(second.fused) != once).any()
 
 
+def test_a_second_study_leaves_the_result_of_the_first_alone(logic, alpha):
+    from tests.slicer.phantom import add_study
+
+    node = logic.getParameterNode()
+    node.mri, node.functional = add_study()
+    first = run(logic, node)
+    kept = [slicer.util.arrayFromVolume(volume).copy() for volume in (first.fused, first.luminance)]
+    mri, node.functional = node.mri, add_study()[1]
+    node.functional.SetName("CT")
+    second = run(logic, node)
+    assert second.fused.GetName() == "T1 + CT fused"
+    assert second.luminance.GetName() == "T1 + CT fused luminance"
+    assert (node.fused, node.luminance) == (second.fused, second.luminance)
+    assert first.fused.GetName() == "T1 + FDG PET fused"
+    assert first.fused.GetNodeReference("UPFusion.Functional").GetName() == "FDG PET"
+    for volume, voxels in zip((first.fused, first.luminance), kept, strict=True):
+        assert (slicer.util.arrayFromVolume(volume) == voxels).all()
+    chosen = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "mine")
+    node.fused, node.luminance = chosen, mri  # chosen while it runs, an input cannot be refused any more
+    third = run(logic, node)
+    assert third.fused is chosen
+    assert third.luminance is not mri
+
+
 def test_a_saved_scene_restores_the_choices_and_the_report(logic, alpha, tmp_path):
     from UPFusionLib.parameters import CompareMode, Device, Palette, Preset, SliceAxis, UPFusionParameterNode
     from UPFusionLib.result import report_of

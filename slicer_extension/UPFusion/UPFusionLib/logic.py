@@ -63,7 +63,8 @@ class UPFusionLogic(ScriptedLoadableModuleLogic):
         """Fuse what the parameter node chooses; the result goes into its nodes.
 
         Args:
-            node: The choices; its ``fused`` and ``luminance`` are set where they are empty.
+            node: The choices; its ``fused`` and ``luminance`` are filled, or set to new nodes where they are empty or
+                hold the result of other volumes.
             on_progress: Told while it runs.
             on_end: Told once, with the nodes where it went well.
             interpreter: Runs the command; None: that of the settings.

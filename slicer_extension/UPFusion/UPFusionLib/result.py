@@ -14,6 +14,7 @@ from .volume_file import file_space, read_transform, read_volume
 
 REPORT = "UPFusion.Report"
 NOTICE = "Not for diagnostic use"
+KIND = "UPFusion.Kind"
 MRI_ROLE, FUNCTIONAL_ROLE = "UPFusion.MRI", "UPFusion.Functional"
 #: Attribute of the fused volume: (4, 4) in world space from the MRI to where the functional image was taken.
 ALIGNMENT = "UPFusion.MRIToFunctional"
@@ -45,7 +46,7 @@ def load_result(
         folder: What the command wrote.
         mri: Gives the geometry.
         functional: The other input.
-        fused: Node to fill; None: a new one.
+        fused: Node to fill; None, or one that holds the result of other volumes: a new one.
         luminance: The same for the luminance.
 
     Raises:
@@ -62,8 +63,10 @@ def load_result(
     )
     slicer.mrmlScene.SaveStateForUndo()
     name = f"{mri.GetName()} + {functional.GetName()}"
-    fused = fused or _new_node("vtkMRMLVectorVolumeNode", f"{name} fused")
-    luminance = luminance or _new_node("vtkMRMLScalarVolumeNode", f"{name} fused luminance")
+    if not _may_hold(fused, mri, functional):
+        fused = _new_node("vtkMRMLVectorVolumeNode", f"{name} fused")
+    if not _may_hold(luminance, mri, functional):
+        luminance = _new_node("vtkMRMLScalarVolumeNode", f"{name} fused luminance")
     for node, voxels in ((fused, colours), (luminance, scalars)):
         _fill(node, voxels, mri)
     show_as_it_is(fused)
@@ -73,7 +76,7 @@ def load_result(
         node.SetNodeReferenceID(MRI_ROLE, mri.GetID())
         node.SetNodeReferenceID(FUNCTIONAL_ROLE, functional.GetID())
         node.SetAttribute("UPFusion.Notice", NOTICE)
-        node.SetAttribute("UPFusion.Kind", "fused")
+        node.SetAttribute(KIND, "fused")
     fused.SetAttribute(REPORT, json.dumps(report))
     _note_alignment(fused, folder / "mri_to_functional.tfm", mri)
     _beside_in_hierarchy(mri, (fused, luminance))
@@ -102,6 +105,18 @@ def show_as_it_is(fused: slicer.vtkMRMLVectorVolumeNode) -> None:
 def _on_grid_of(mri: slicer.vtkMRMLScalarVolumeNode, path: Path, kind: str) -> np.ndarray:
     array, affine = read_volume(path, kind)
     return reordered(array, affine, ijk_to_ras(mri), mri.GetImageData().GetDimensions())
+
+
+def _may_hold(
+    node: slicer.vtkMRMLVolumeNode | None,
+    mri: slicer.vtkMRMLScalarVolumeNode,
+    functional: slicer.vtkMRMLScalarVolumeNode,
+) -> bool:
+    """Whether a node may be filled: it is no input, and holds no result yet, or one of these two volumes."""
+    if node is None or node in (mri, functional):
+        return False
+    made_of = [node.GetNodeReferenceID(role) for role in (MRI_ROLE, FUNCTIONAL_ROLE)]
+    return not node.GetAttribute(KIND) or made_of == [mri.GetID(), functional.GetID()]
 
 
 def _new_node(kind: str, name: str):

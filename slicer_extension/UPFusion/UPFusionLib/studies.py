@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .modality import Role, guess_from_name, guess_modality
+from .result import KIND
 
 _ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -38,7 +39,7 @@ def studies_in_scene() -> list[PairStudy]:
     for volume in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
         if volume.IsA("vtkMRMLVectorVolumeNode") or volume.IsA("vtkMRMLLabelMapVolumeNode"):
             continue
-        if volume.GetHideFromEditors() or volume.GetAttribute("UPFusion.Kind"):
+        if volume.GetHideFromEditors() or volume.GetAttribute(KIND):
             continue
         groups.setdefault(_study_item(hierarchy, hierarchy.GetItemByDataNode(volume)), []).append(volume)
     found: list[PairStudy] = []
