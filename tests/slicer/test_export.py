@@ -121,6 +121,19 @@ def test_without_the_patient_nothing_of_the_patient_is_left(fused):
             assert fact.encode() not in text
 
 
+def test_closing_the_module_during_an_export_leaves_no_file_of_the_patient(fused, tmp_path):
+    from UPFusionLib.export import ExportJob
+    from UPFusionLib.logic import UPFusionLogic
+
+    from tests.slicer.runs import program
+
+    logic, job = UPFusionLogic(), ExportJob(fused, program(tmp_path, "exec sleep 300"))
+    logic.run(job, lambda _job: None, lambda _outcome: None)
+    assert list((job.folder / "study").glob("*.dcm"))
+    logic.stop()
+    assert [f.name for f in Path(slicer.app.temporaryPath).iterdir()] == ["database"]
+
+
 def test_without_a_database_it_is_said(fused, tmp_path):
     from UPFusionLib.export import import_series
 

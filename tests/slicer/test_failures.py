@@ -162,6 +162,23 @@ def test_a_program_that_cannot_be_started_is_named(study, tmp_path):
     assert [f.name for f in Path(slicer.app.temporaryPath).iterdir()] == ["database"]
 
 
+def test_a_temporary_folder_that_cannot_be_made_is_said(study, tmp_path, monkeypatch):
+    import errno
+
+    from UPFusionLib.job import JobError
+
+    from tests.slicer.runs import program
+
+    def full(**_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    logic, node = study
+    monkeypatch.setattr("UPFusionLib.job.tempfile.mkdtemp", full)
+    with pytest.raises(JobError, match="disk is full"):
+        logic.fuse(node, lambda job: None, lambda *_: None, program(tmp_path, "exit 0"))
+    assert not logic.is_running
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 200 KiB."""

@@ -5,27 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from .failure import explain
 from .grid import ijk_to_ras
 from .interpreter import Interpreter
-from .job import Job, JobError
+from .job import FolderJob
 from .modality import first_instance_uid
 from .result import MRI_ROLE, REPORT
-from .volume_file import FileWriteError, file_space, write_volume
+from .volume_file import file_space, write_volume
 
 _POSITION_TAG = "0020,0032"
 #: Voxels by which a slice of the MRI's files may miss the fused grid: a harder difference shows that it was moved.
 _SAME_PLACE_VOXELS = 0.05
 
 
-class ExportJob(Job):
+class ExportJob(FolderJob):
     """Writes a fused volume as RGB Secondary Capture, one file a slice.
 
     Args:
@@ -34,7 +32,6 @@ class ExportJob(Job):
         deidentify: Remove what identifies the patient.
 
     Attributes:
-        folder: Where it works; removed by `clean`.
         is_in_study: Whether the series joins the study of the MRI.
     """
 
@@ -42,7 +39,6 @@ class ExportJob(Job):
         self, fused: slicer.vtkMRMLVectorVolumeNode, interpreter: Interpreter, deidentify: bool = False
     ) -> None:
         super().__init__(interpreter, [])
-        self.folder = Path(tempfile.mkdtemp(prefix="upfusion-", dir=slicer.app.temporaryPath))
         self._fused, self._deidentify = fused, deidentify
         self.is_in_study = False
 
@@ -50,26 +46,6 @@ class ExportJob(Job):
     def series(self) -> Path:
         """Folder of the written files."""
         return self.folder / "series"
-
-    def start(self) -> None:
-        """Write the volume and start the command.
-
-        Raises:
-            JobError: the files cannot be written, or the command cannot be started.
-        """
-        try:
-            self._arguments = self._write()
-            super().start()
-        except (FileWriteError, OSError) as error:
-            self.clean()
-            raise JobError(explain(4, [f"Error: {error}"])) from error
-        except JobError:
-            self.clean()
-            raise
-
-    def clean(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self) -> list[str]:
         volume = self.folder / "fused_rgb.nrrd"

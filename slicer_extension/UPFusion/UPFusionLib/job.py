@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +107,47 @@ class Job:
         if self._command is not None:
             self._command.kill()
 
+    def clean(self) -> None:
+        """Remove what the job keeps on the disk for itself."""
 
-class FusionJob(Job):
+
+class FolderJob(Job, ABC):
+    """A call of ``upfusion`` on files that are written for it into a temporary folder.
+
+    Attributes:
+        folder: Where it works, from `start` to `clean`.
+    """
+
+    folder: Path | None = None
+
+    def start(self) -> None:
+        """Make the folder, write the files and start the command.
+
+        Raises:
+            JobError: the files cannot be written or used, or the command cannot be started; no folder is left.
+        """
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="upfusion-", dir=slicer.app.temporaryPath))
+            self._arguments = self._write()
+            super().start()
+        except (FileWriteError, OSError) as error:
+            self.clean()
+            raise JobError(explain(4, [f"Error: {error}"])) from error
+        except BaseException:
+            self.clean()
+            raise
+
+    def clean(self) -> None:
+        """Remove the folder, and the files of the patient in it."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @abstractmethod
+    def _write(self) -> list[str]:
+        """Write the files into the folder; what stands after ``upfusion``."""
+
+
+class FusionJob(FolderJob):
     """Two volumes of the scene, written to a folder of their own and fused there.
 
     Args:
@@ -116,13 +156,10 @@ class FusionJob(Job):
         options: The user's choices.
         interpreter: Runs the command.
         transform: With `Alignment.TRANSFORM`: moves the functional volume onto the MRI when it is put on it.
-        folder: Folder to work in; None: a temporary one.
 
     Attributes:
-        folder: Holds the inputs, and the result in ``fused``; removed by `clean`.
         mri_id: ID of the MRI's node.
         functional_id: ID of the functional volume's node.
-        mri_to_functional: (4, 4) in world space that was asked for, or None.
     """
 
     def __init__(
@@ -132,9 +169,7 @@ class FusionJob(Job):
         options: FuseOptions,
         interpreter: Interpreter,
         transform: slicer.vtkMRMLTransformNode | None = None,
-        folder: Path | None = None,
     ) -> None:
-        self.folder = Path(folder or tempfile.mkdtemp(prefix="upfusion-", dir=slicer.app.temporaryPath))
         self.mri_id, self.functional_id = mri.GetID(), functional.GetID()
         self.options = options
         self._mri, self._functional, self._transform = mri, functional, transform
@@ -144,26 +179,6 @@ class FusionJob(Job):
     def output(self) -> Path:
         """Folder of the result."""
         return self.folder / OUTPUT
-
-    def start(self) -> None:
-        """Write the volumes and start the command.
-
-        Raises:
-            JobError: the files cannot be written, the transform cannot be used, or the command cannot be started.
-        """
-        try:
-            self._arguments = self._write()
-            super().start()
-        except (FileWriteError, OSError) as error:
-            self.clean()
-            raise JobError(explain(4, [f"Error: {error}"])) from error
-        except JobError:
-            self.clean()
-            raise
-
-    def clean(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self) -> list[str]:
         from_world = file_space(self._mri)

@@ -126,8 +126,7 @@ class UPFusionLogic(ScriptedLoadableModuleLogic):
         if self._poller is not None:
             poller, self._poller = self._poller, None
             poller.stop()
-            if isinstance(poller.job, FusionJob):
-                poller.job.clean()
+            poller.job.clean()
 
     def bring_back(
         self,
