@@ -74,7 +74,7 @@ def test_every_field_has_one_widget_and_every_widget_a_field(panel):
 
     names = [w.property("SlicerParameterName") for w in vars(panel.ui).values()]
     bound = [name for name in names if name]
-    assert sorted(bound) == sorted(UPFusionParameterNode.allParameters)
+    assert sorted([*bound, "window_units"]) == sorted(UPFusionParameterNode.allParameters)  # noted by the panel
 
 
 def test_every_binding_works_from_the_node_to_the_widget_and_back(panel):
@@ -113,7 +113,7 @@ def test_every_binding_works_from_the_node_to_the_widget_and_back(panel):
             link.write(value)
             assert getattr(node, name) == value, f"{name}: node does not follow the widget"
         seen += 1
-    assert seen == len(node.allParameters)
+    assert seen == len(node.allParameters) - 1  # no widget sets the window's unit
 
 
 def test_apply_is_enabled_exactly_when_there_is_something_to_fuse(panel):
@@ -180,6 +180,69 @@ def test_a_preset_sets_its_values_and_a_change_by_hand_ends_it(panel):
     panel.ui.windowHighBox.setValue(6.5)
     assert node.preset is Preset.OWN
     assert panel.ui.presetBox.currentText == "Own settings"
+
+
+def pet_in(units):
+    """Another PET, whose values are in a unit."""
+    from tests.slicer.phantom import add_study
+
+    pet = add_study()[1]
+    pet.SetAttribute("UPFusion.Units", units)
+    return pet
+
+
+@pytest.mark.parametrize("by_preset", [True, False])
+def test_a_window_is_not_kept_for_values_in_another_unit(panel, by_preset):
+    from UPFusionLib.parameters import Preset
+
+    node, ui = choose_study(panel), panel.ui
+    node.functional = pet_in("SUVbw")
+    if by_preset:
+        node.preset = Preset.BRAIN_FDG
+    else:
+        ui.windowAutomaticBox.checked = False
+        ui.windowHighBox.setValue(12.0)
+    assert (node.window_automatic, node.window_high, ui.windowUnitsLabel.text) == (False, 12.0, "SUVbw")
+    node.functional = pet_in("SUVbw")
+    assert not node.window_automatic
+    assert not ui.warningsLabel.visible
+    node.functional = None
+    node.functional = pet_in("Bq/mL")
+    assert node.window_automatic
+    assert ui.windowUnitsLabel.text == "Bq/mL"
+    assert "set for values in SUVbw; now they are in Bq/mL" in ui.warningsLabel.text
+    assert node.preset is (Preset.BRAIN_FDG if by_preset else Preset.OWN)
+    node.functional = pet_in("SUVbw")
+    assert node.window_automatic is not by_preset
+
+
+def test_a_preset_that_was_chosen_first_sets_its_window_when_the_volume_is_suv(panel):
+    from UPFusionLib.parameters import Preset
+
+    node = panel.logic.getParameterNode()
+    node.preset = Preset.BRAIN_FDG
+    assert node.window_automatic
+    choose_study(panel)
+    assert node.window_automatic
+    node.functional = pet_in("SUVbw")
+    assert (node.preset, node.window_automatic, node.window_high) == (Preset.BRAIN_FDG, False, 12.0)
+
+
+def test_a_saved_window_comes_back_beside_other_volumes(panel, tmp_path):
+    node = choose_study(panel)
+    node.functional.SetAttribute("UPFusion.Units", "SUVbw")
+    panel._update()
+    node.window_automatic, node.window_high = False, 8.0
+    slicer.mrmlScene.SetRootDirectory(str(tmp_path))
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    assert slicer.mrmlScene.Commit()
+    slicer.mrmlScene.Clear()
+    node = choose_study(panel)
+    node.functional = pet_in("Bq/mL")
+    slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
+    assert slicer.mrmlScene.Import()
+    node = panel.logic.getParameterNode()
+    assert (node.window_units, node.window_automatic, node.window_high) == ("SUVbw", False, 8.0)
 
 
 def test_a_run_goes_from_apply_to_the_views(panel, monkeypatch):

@@ -264,7 +264,8 @@ def test_a_saved_scene_restores_the_choices_and_the_report(logic, alpha, tmp_pat
     chosen = {
         "palette": Palette.GLACIER, "device": Device.CPU, "axis": SliceAxis.CORONAL, "compare_mode": CompareMode.WIPE,
         "compare_position": 1.25, "window_automatic": False, "window_low": 0.5, "window_high": 7.25,
-        "prompt": 'with "quotes" & <signs>', "preset": Preset.AMYLOID, "fade_in": True, "batch_output": tmp_path,
+        "window_units": "Bq/mL", "prompt": 'with "quotes" & <signs>', "preset": Preset.AMYLOID, "fade_in": True,
+        "batch_output": tmp_path,
     }  # fmt: skip
     for name, value in chosen.items():
         setattr(node, name, value)

@@ -83,10 +83,10 @@ def test_only_suv_is_given_to_the_command_as_suv(scene):
     node = UPFusionLogic().getParameterNode()
     node.mri, node.functional = volume("T1"), volume("fdg")
     paths = [Path("m"), Path("f"), Path("o")]
-    assert "--quantity" not in options_of(node).arguments(*paths)
+    assert "--quantity" not in options_of(node).of_volume(node.functional).arguments(*paths)
     node.functional.SetAttribute("UPFusion.Units", "SUVbw")
     node.window_automatic, node.window_low, node.window_high = False, 0.0, 8.0
-    call = options_of(node).arguments(*paths)
+    call = options_of(node).of_volume(node.functional).arguments(*paths)
     assert call[call.index("--quantity") + 1] == "suv"
     assert call[call.index("--window") + 1 :][:2] == ["0.0", "8.0"]
     assert call[call.index("--modality") + 1] == "pet"
@@ -211,11 +211,69 @@ def test_a_window_is_not_applied_to_values_in_another_unit(scene, alpha):
 
     mri, pet = add_study()
     node = UPFusionLogic().getParameterNode()
-    node.functional = volume("SUV", UPFusion_Units="SUVbw")
-    node.window_automatic, node.window_high = False, 8.0
+    node.window_automatic, node.window_high, node.window_units = False, 8.0, "SUVbw"
     rows = run_batch([PairStudy("one", mri.GetID(), pet.GetID())], None)
     assert rows[0].status is Status.FAILED
-    assert rows[0].text == "The window was set for values in SUVbw; those of this volume are in an unknown unit."
+    assert rows[0].text == "The window was set for values in SUVbw; those of this image are in an unknown unit."
+
+
+@pytest.mark.parametrize(
+    ("units", "modality", "study", "quantity"),
+    [
+        ("SUVbw", "AUTO", ("a/T1.nii", "a/pet.nii"), None),
+        ("SUVbw", "AUTO", ("a", "a"), "suv"),
+        ("HU", "CT", ("a", "a"), None),
+        ("HU", "AUTO", ("a/T1.nii", "a/ct.nii"), None),
+        ("Bq/mL", "AUTO", ("a", "a"), "refused"),
+        ("Bq/mL", "PET", ("a/T1.nii", "a/pet.nii"), "refused"),
+        ("SUVbw", "CT", ("a", "a"), "refused"),
+        ("SUVbw", "AUTO", ("a/T1.nii", "a/ct.nii"), "refused"),
+        ("HU", "AUTO", ("a CT", "a CT"), "refused"),
+        ("", "AUTO", ("a", "a"), "refused"),
+    ],
+)
+def test_a_window_is_used_for_files_only_in_the_unit_that_they_are_read_in(
+    scene, tmp_path, monkeypatch, units, modality, study, quantity
+):
+    from UPFusionLib.batch import Batch
+    from UPFusionLib.job import Job
+    from UPFusionLib.logic import UPFusionLogic
+    from UPFusionLib.parameters import FunctionalModality
+    from UPFusionLib.studies import PairStudy
+
+    from tests.slicer.runs import program
+
+    logic, calls = UPFusionLogic(), []
+    monkeypatch.setattr(Job, "start", lambda self: calls.append(self._arguments))
+    monkeypatch.setattr("UPFusionLib.logic.Poller", lambda *_: None)
+    node = logic.getParameterNode()
+    node.modality = FunctionalModality[modality]
+    node.window_automatic, node.window_high, node.window_units = False, 8.0, units
+    studies, python = [PairStudy("one", *study)], program(tmp_path, "exit 0")
+    batch = Batch(logic, node, studies, python, tmp_path / "out", lambda: None, lambda: None)
+    batch.start()
+    if quantity == "refused":
+        assert not calls
+        assert "The window was set for values in" in batch.rows[0].text
+        return
+    assert calls[0][calls[0].index("--window") + 1 :][:2] == ["0.0", "8.0"]
+    assert ("--quantity suv" in " ".join(calls[0])) == (quantity == "suv")
+
+
+def test_a_window_without_a_volume_is_typed_in_the_unit_of_the_batch(scene):
+    from UPFusionLib.logic import UPFusionLogic
+    from UPFusionLib.parameters import BatchSource
+    from UPFusionLib.window_units import follow_units
+
+    node = UPFusionLogic().getParameterNode()
+    assert follow_units(node) == ""
+    assert node.window_units == ""
+    node.batch_source = BatchSource.FOLDER
+    assert follow_units(node) == ""
+    assert node.window_units == "SUVbw"
+    node.window_automatic, node.functional = False, volume("PET", UPFusion_Units="Bq/mL")
+    assert "set for values in SUVbw; now they are in Bq/mL" in follow_units(node)
+    assert node.window_automatic
 
 
 def test_a_batch_of_the_scene_brings_its_results_into_the_studies(scene, alpha):

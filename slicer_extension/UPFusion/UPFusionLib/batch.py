@@ -15,9 +15,10 @@ from .failure import Failure
 from .interpreter import Interpreter
 from .job import FusionJob, Job, JobError, Outcome
 from .logic import UPFusionLogic
-from .modality import units_of
+from .modality import SUV, units_of
 from .parameters import UPFusionParameterNode
 from .studies import PairStudy
+from .window_units import units_of_files
 
 
 class Status(Enum):
@@ -138,28 +139,25 @@ class Batch:
         self._advance()
 
     def _job(self, study: PairStudy) -> Job:
+        """The job of a study.
+
+        Raises:
+            JobError: its volumes are gone, or the window is in another unit.
+        """
         if self._output is None:
             mri, functional = (slicer.mrmlScene.GetNodeByID(name) for name in (study.mri, study.functional))
             if mri is None or functional is None:
                 raise JobError(Failure(_("The volumes were removed from the scene."), ""))
-            self._check_units(functional)
-            return FusionJob(
-                mri, functional, options_of(self._node, functional), self._interpreter, self._node.transform
-            )
-        return FileJob(study, options_for_files(self._node), self._interpreter, self._place(study))
-
-    def _check_units(self, functional: slicer.vtkMRMLScalarVolumeNode) -> None:
-        """A window of the user's is in the units of the volume it was set for.
-
-        Raises:
-            JobError: this volume has other ones.
-        """
-        shown = self._node.functional
-        if self._node.window_automatic or shown is None or units_of(shown) == units_of(functional):
-            return
-        text = _("The window was set for values in {one}; those of this volume are in {other}.")
-        units = [units_of(volume) or _("an unknown unit") for volume in (shown, functional)]
-        raise JobError(Failure(text.format(one=units[0], other=units[1]), _("Choose a window from the values.")))
+            options, units = options_of(self._node).of_volume(functional), units_of(functional)
+        else:
+            options = options_of(self._node)
+            units = units_of_files(study, options.modality)
+        problem = options.window_problem(units)
+        if problem:
+            raise JobError(Failure(problem, _("Choose a window from the values.")))
+        if self._output is None:
+            return FusionJob(mri, functional, options, self._interpreter, self._node.transform)
+        return FileJob(study, options, self._interpreter, self._place(study))
 
     def _place(self, study: PairStudy) -> Path:
         name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in study.name).strip(" .")
@@ -170,11 +168,7 @@ class FileJob(Job):
     """Fuses two files, or a DICOM folder, into a folder."""
 
     def __init__(self, study: PairStudy, options: FuseOptions, interpreter: Interpreter, output: Path) -> None:
+        if study.is_folder and options.window is not None and options.window_units == SUV:
+            options = replace(options, is_suv=True)  # the command then refuses a series that is no PET
         arguments = options.arguments(Path(study.mri), Path(study.functional), output, is_scene=False)
         super().__init__(interpreter, arguments)
-
-
-def options_for_files(node: UPFusionParameterNode) -> FuseOptions:
-    """The choices as they hold for files: what only the volumes in the scene can tell is left to the command."""
-    options = options_of(node)
-    return replace(options, modality=node.modality.value, is_suv=False)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
 
 from .interpreter import Interpreter
 from .modality import SUV, guess_modality, units_of
-from .parameters import Alignment, FunctionalModality, UPFusionParameterNode
+from .parameters import Alignment, UPFusionParameterNode
 
 #: Shares of the window between which uptake fades in.
 FADE_IN = (0.05, 0.3)
@@ -23,7 +26,8 @@ class FuseOptions:
         model: Name or path.
         device: ``auto``, ``cpu`` or ``cuda``.
         lut: Colour table, or empty: that of the modality.
-        window: Display window of the functional image in its units, or None: from its values.
+        window: Display window of the functional image, or None: from its values.
+        window_units: The unit of the window, as `units_of`.
         is_suv: Whether the functional values are SUV by body weight.
         axis: Direction of the slices.
         alignment: How the functional image is brought onto the MRI.
@@ -36,11 +40,28 @@ class FuseOptions:
     device: str = "auto"
     lut: str = ""
     window: tuple[float, float] | None = None
+    window_units: str = ""
     is_suv: bool = False
     axis: str = "axial"
     alignment: Alignment = Alignment.NONE
     prompt: str = ""
     fade_in: bool = False
+
+    def of_volume(self, functional: slicer.vtkMRMLScalarVolumeNode) -> FuseOptions:
+        """The same choices for a volume of the scene, which may say what it is and that its values are SUV."""
+        modality = self.modality
+        if modality == "auto":
+            guess = guess_modality(functional).modality
+            modality = guess.lower() if guess in ("PET", "SPECT", "CT") else modality
+        return replace(self, modality=modality, is_suv=units_of(functional) == SUV)
+
+    def window_problem(self, units: str) -> str:
+        """Why the window does not fit values in a unit; empty where it does."""
+        if self.window is None or units == self.window_units:
+            return ""
+        unknown = _("an unknown unit")
+        text = _("The window was set for values in {one}; those of this image are in {other}.")
+        return text.format(one=self.window_units or unknown, other=units or unknown)
 
     def arguments(
         self, mri: Path, functional: Path, output: Path, transform: Path | None = None, is_scene: bool = True
@@ -77,20 +98,15 @@ class FuseOptions:
         return call
 
 
-def options_of(node: UPFusionParameterNode, functional=None) -> FuseOptions:
-    """The choices in a parameter node, for its functional volume or another one."""
-    functional = functional or node.functional
-    modality = node.modality.value
-    if node.modality is FunctionalModality.AUTO and functional is not None:
-        guess = guess_modality(functional).modality
-        modality = guess.lower() if guess in ("PET", "SPECT", "CT") else "auto"
+def options_of(node: UPFusionParameterNode) -> FuseOptions:
+    """The choices in a parameter node, the same for every image (see `FuseOptions.of_volume`)."""
     return FuseOptions(
-        modality=modality,
+        modality=node.modality.value,
         model=node.model,
         device=node.device.value,
         lut=node.palette.value,
         window=None if node.window_automatic else (node.window_low, node.window_high),
-        is_suv=functional is not None and units_of(functional) == SUV,
+        window_units=node.window_units,
         axis=node.axis.value,
         alignment=node.alignment,
         prompt=node.prompt,

@@ -13,6 +13,7 @@ from .failure import Failure
 from .grid import GridMismatchError
 from .interpreter import Interpreter, NoInterpreterError, chosen_interpreter
 from .job import FusionJob, Job, JobError, Outcome
+from .modality import units_of
 from .parameters import Alignment, UPFusionParameterNode
 from .poller import Poller
 from .result import FusionNodes, load_result
@@ -51,7 +52,7 @@ class UPFusionLogic(ScriptedLoadableModuleLogic):
             return _("Choose the transform, or another kind of alignment.")
         if not node.window_automatic and not node.window_low < node.window_high:
             return _("The lower end of the window has to be below the upper one.")
-        return ""
+        return options_of(node).window_problem(units_of(node.functional))
 
     def fuse(
         self,
@@ -98,7 +99,7 @@ class UPFusionLogic(ScriptedLoadableModuleLogic):
             interpreter = interpreter or chosen_interpreter()
         except NoInterpreterError as error:
             raise JobError(Failure(str(error), _("Open the tab Environment."))) from error
-        return FusionJob(mri, functional, options_of(node, functional), interpreter, node.transform)
+        return FusionJob(mri, functional, options_of(node).of_volume(functional), interpreter, node.transform)
 
     def run(self, job: Job, on_progress: Callable[[Job], None], on_end: Callable[[Outcome], None]) -> None:
         """Start a job and follow it.

@@ -165,6 +165,7 @@ class UPFusionParameterNode:
     window_automatic: bool = True
     window_low: Annotated[float, WithinRange(-100000.0, 10000000.0)] = 0.0
     window_high: Annotated[float, WithinRange(-100000.0, 10000000.0)] = 10.0
+    window_units: str = ""
     fade_in: bool = False
     alignment: Alignment = Alignment.NONE
     model: str = "upfusion"

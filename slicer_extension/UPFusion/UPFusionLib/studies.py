@@ -31,6 +31,11 @@ class PairStudy:
     functional: str = ""
     problem: str = ""
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether both images are in one folder of DICOM files."""
+        return bool(self.mri) and self.mri == self.functional
+
 
 def studies_in_scene() -> list[PairStudy]:
     """Every study of the subject hierarchy that holds an MRI and a functional volume."""

@@ -23,6 +23,7 @@ from .preflight import Check, Level, Plan, blocking
 from .presets import apply_preset, holds
 from .result import FusionNodes
 from .sample_data import load_sample_data
+from .window_units import follow_units, units_on_panel
 
 
 class State(Enum):
@@ -162,11 +163,12 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _update(self, _caller=None, _event=None) -> None:
         """Bring what depends on the parameter node up to date."""
-        if self._is_updating:
+        if self._is_updating or slicer.mrmlScene.IsImporting():  # nodes come one by one: choices and volumes differ
             return
         self._is_updating = True
         try:
             node = self._node
+            self._follow_units(node)
             self._follow_preset(node)
             problem = self.logic.can_fuse(node)
             is_busy = self.state in (State.CHECKING, State.RUNNING) or self.logic.is_running
@@ -182,11 +184,20 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         finally:
             self._is_updating = False
 
+    def _follow_units(self, node: UPFusionParameterNode | None) -> None:
+        """Values in another unit need another window: that of the preset, or one from the values."""
+        if node is None or units_on_panel(node) == node.window_units:
+            return
+        lost = follow_units(node)
+        apply_preset(node, node.preset, node.window_units == SUV)
+        if lost:
+            self._show_warnings([lost])
+
     def _follow_preset(self, node: UPFusionParameterNode | None) -> None:
         """A preset that was chosen sets its values; a value that was changed by hand ends the preset."""
         if node is None:
             return
-        is_suv = node.functional is not None and units_of(node.functional) == SUV
+        is_suv = node.window_units == SUV
         if node.preset is not self._preset:
             self._preset = node.preset
             apply_preset(node, node.preset, is_suv)
@@ -196,7 +207,6 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _describe(self, node: UPFusionParameterNode | None) -> None:
         functional = node.functional if node is not None else None
         lines = []
-        units = ""
         if functional is not None:
             units = units_of(functional)
             guess = guess_modality(functional)
@@ -213,7 +223,7 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 lines.append(_("Their frames of reference differ: positions may not belong together. Choose Register."))
         self.ui.kindLabel.text = " ".join(lines)
         self.ui.kindLabel.visible = bool(lines)
-        self.ui.windowUnitsLabel.text = units
+        self.ui.windowUnitsLabel.text = node.window_units if node is not None else ""
 
     def _show_warnings(self, warnings) -> None:
         self.ui.warningsLabel.text = "\n".join(_("Look: {text}").format(text=text) for text in warnings)
