@@ -108,10 +108,11 @@ def test_studies_of_the_scene_are_pairs_within_one_study(scene):
     study_item(hierarchy, "one", a, b, c)
     study_item(hierarchy, "two", volume("T1"), volume("T2"), volume("PET"))
     study_item(hierarchy, "three", volume("PET"))
+    study_item(hierarchy, "five", volume("T1"), volume("PET 2.5 min"), volume("PET 2.9 min"))
     fused = volume("PET fused luminance", UPFusion_Kind="fused")
     study_item(hierarchy, "four", fused)
     found = {study.name: study for study in studies_in_scene()}
-    assert sorted(found) == ["one CT", "one FDG PET", "three", "two"]
+    assert sorted(found) == ["five PET 2.5 min", "five PET 2.9 min", "one CT", "one FDG PET", "three", "two"]
     assert (found["one FDG PET"].mri, found["one FDG PET"].functional) == (a.GetID(), b.GetID())
     assert found["one CT"].functional == c.GetID()
     assert "Several MRIs (T1, T2)" in found["two"].problem
@@ -143,7 +144,7 @@ def folder(tmp_path):
     return root
 
 
-def run_batch(studies, output, stop_after=None):
+def run_batch(studies, output, stop_after=None, on_change=lambda _node: None):
     from UPFusionLib.batch import Batch
     from UPFusionLib.interpreter import Interpreter
     from UPFusionLib.logic import UPFusionLogic
@@ -154,6 +155,7 @@ def run_batch(studies, output, stop_after=None):
 
     def changed():
         changes.append([row.status.name for row in batch.rows])
+        on_change(node)
         if stop_after is not None and changes[-1].count("DONE") == stop_after:
             batch.cancel()
 
@@ -193,6 +195,55 @@ def test_a_folder_is_fused_study_by_study_and_a_failure_stops_nothing(scene, alp
     assert (again[0].status, again[0].text) == (Status.SKIPPED, "A result is there already.")
 
 
+def test_files_whose_names_begin_alike_are_all_fused(scene, alpha, folder, tmp_path):
+    from UPFusionLib.batch import Status
+    from UPFusionLib.studies import studies_in_folder
+
+    place = tmp_path / "follow-up" / "anna"
+    place.mkdir(parents=True)
+    shutil.copy(folder / "anna" / "T1w.nii.gz", place / "sub.T1w.nii.gz")
+    for name in ("pet.baseline.nii.gz", "pet.followup.nii.gz", "PET.Followup.nii"):
+        shutil.copy(folder / "anna" / "fdg_pet.nii.gz", place / name)
+    studies = studies_in_folder(place.parent)
+    assert [s.name for s in studies] == ["anna PET.Followup", "anna pet.baseline", "anna pet.followup"]
+    (place / "PET.Followup.nii").write_bytes(b"broken")
+    rows = run_batch(studies, tmp_path / "out")
+    assert [row.status for row in rows] == [Status.FAILED, Status.DONE, Status.DONE]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["anna pet.baseline", "anna pet.followup 2"]
+    assert [row.status for row in run_batch(studies[1:2], tmp_path / "out")] == [Status.SKIPPED]
+
+
+def test_a_result_of_other_files_is_neither_taken_for_ones_own_nor_overwritten(scene, alpha, folder, tmp_path):
+    from UPFusionLib.batch import Status
+    from UPFusionLib.studies import PairStudy
+
+    def study(name):
+        return PairStudy("anna", str(folder / name / "T1w.nii.gz"), str(folder / name / "fdg_pet.nii.gz"))
+
+    run_batch([study("anna")], tmp_path / "out")
+    files = {path: path.read_bytes() for path in (tmp_path / "out" / "anna").iterdir()}
+    assert not any(b"anna" in content or b"T1w" in content for path, content in files.items() if "sha256" in path.name)
+    rows = run_batch([study("carl")], tmp_path / "out")
+    assert rows[0].status is Status.FAILED
+    assert "holds the result of other files" in rows[0].text
+    assert "choose another folder" in rows[0].text
+    assert {path: path.read_bytes() for path in (tmp_path / "out" / "anna").iterdir()} == files
+
+
+def test_choices_that_are_changed_during_a_batch_do_not_change_it(scene, alpha, folder, tmp_path):
+    from UPFusionLib.parameters import Palette
+    from UPFusionLib.studies import studies_in_folder
+
+    def change(node):
+        node.palette, node.window_automatic, node.window_high = Palette.GLACIER, False, 4.0
+
+    studies = [s for s in studies_in_folder(folder) if s.name in ("anna", "carl")]
+    run_batch(studies, tmp_path / "out", on_change=change)
+    reports = [json.loads((tmp_path / "out" / name / "report.json").read_text()) for name in ("anna", "carl")]
+    assert reports[0]["settings"]["lut"] == reports[1]["settings"]["lut"]
+    assert reports[0]["windows"]["functional"] == reports[1]["windows"]["functional"]
+
+
 def test_a_batch_that_is_cancelled_keeps_what_is_done(scene, alpha, folder, tmp_path):
     from UPFusionLib.batch import Status
     from UPFusionLib.studies import studies_in_folder
@@ -214,7 +265,8 @@ def test_a_window_is_not_applied_to_values_in_another_unit(scene, alpha):
     node.window_automatic, node.window_high, node.window_units = False, 8.0, "SUVbw"
     rows = run_batch([PairStudy("one", mri.GetID(), pet.GetID())], None)
     assert rows[0].status is Status.FAILED
-    assert rows[0].text == "The window was set for values in SUVbw; those of this image are in an unknown unit."
+    reason = "The window was set for values in SUVbw; those of this image are in an unknown unit."
+    assert rows[0].text == f"{reason} Choose a window from the values."
 
 
 @pytest.mark.parametrize(
@@ -249,7 +301,11 @@ def test_a_window_is_used_for_files_only_in_the_unit_that_they_are_read_in(
     node = logic.getParameterNode()
     node.modality = FunctionalModality[modality]
     node.window_automatic, node.window_high, node.window_units = False, 8.0, units
-    studies, python = [PairStudy("one", *study)], program(tmp_path, "exit 0")
+    places = [tmp_path / name for name in study]
+    for place in places:
+        place.parent.mkdir(exist_ok=True)
+        place.touch() if place.suffix else place.mkdir(exist_ok=True)
+    studies, python = [PairStudy("one", *map(str, places))], program(tmp_path, "exit 0")
     batch = Batch(logic, node, studies, python, tmp_path / "out", lambda: None, lambda: None)
     batch.start()
     if quantity == "refused":

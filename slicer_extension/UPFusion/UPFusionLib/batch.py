@@ -17,6 +17,7 @@ from .job import FusionJob, Job, JobError, Outcome
 from .logic import UPFusionLogic
 from .modality import SUV, units_of
 from .parameters import UPFusionParameterNode
+from .result_folder import fingerprint, has_result, is_result_of, note_inputs, result_folders
 from .studies import PairStudy
 from .window_units import units_of_files
 
@@ -45,9 +46,13 @@ class Status(Enum):
 
 @dataclass
 class Row:
-    """A study and where it stands; ``text`` says why, or where the result is."""
+    """A study and where it stands; ``text`` says why, or where the result is.
+
+    ``folder`` is that of the result, or None: it goes into the scene.
+    """
 
     study: PairStudy
+    folder: Path | None = None
     status: Status = Status.WAITING
     text: str = ""
 
@@ -57,7 +62,7 @@ class Batch:
 
     Args:
         logic: Runs one job at a time.
-        node: The user's choices, the same for all studies.
+        node: The user's choices as they are now, the same for all studies.
         studies: What to fuse.
         interpreter: Runs the command.
         output: Folder for results of studies that are files; None: the studies are nodes of the scene.
@@ -75,8 +80,10 @@ class Batch:
         on_change: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
-        self.rows = [Row(study) for study in studies]
-        self._logic, self._node, self._interpreter, self._output = logic, node, interpreter, output
+        folders = [None] * len(studies) if output is None else result_folders(studies, output)
+        self.rows = [Row(study, folder) for study, folder in zip(studies, folders, strict=True)]
+        self._logic, self._interpreter = logic, interpreter
+        self._options, self._transform = options_of(node), node.transform
         self._on_change, self._on_end = on_change, on_end
         self._is_cancelled = False
         self._next = 0
@@ -104,20 +111,24 @@ class Batch:
                 row.status = Status.CANCELLED
             elif row.study.problem:
                 row.status, row.text = Status.SKIPPED, row.study.problem
-            elif self._output is not None and (self._place(row.study) / "report.json").is_file():
-                row.status, row.text = Status.SKIPPED, _("A result is there already.")
             elif self._began(row):
                 return
             self._on_change()
         self._on_end()
 
     def _began(self, row: Row) -> bool:
-        """Start the study of a row; False where it failed at once."""
+        """Start the study of a row; False where it is done already, or failed at once."""
         try:
-            job = self._job(row.study)
+            if self._is_done(row):
+                row.status, row.text = Status.SKIPPED, _("A result is there already.")
+                return False
+            job = self._job(row)
             self._logic.run(job, lambda _job: self._on_change(), lambda outcome: self._ended(row, job, outcome))
         except JobError as error:
-            row.status, row.text = Status.FAILED, error.failure.reason
+            row.status, row.text = Status.FAILED, f"{error.failure.reason} {error.failure.advice}".strip()
+            return False
+        except OSError as error:
+            row.status, row.text = Status.FAILED, f"{error.filename}: {error.strerror}."
             return False
         row.status = Status.RUNNING
         self._on_change()
@@ -128,7 +139,8 @@ class Batch:
             outcome, nodes = self._logic.bring_back(job, outcome)
             row.text = nodes.fused.GetName() if nodes is not None else ""
         else:
-            row.text = str(self._place(row.study))
+            outcome = job.noted(outcome)
+            row.text = str(row.folder)
         row.status = Status.DONE
         if outcome.failure is not None:
             row.status = Status.CANCELLED if outcome.failure.was_cancelled else Status.FAILED
@@ -138,37 +150,65 @@ class Batch:
         self._on_change()
         self._advance()
 
-    def _job(self, study: PairStudy) -> Job:
-        """The job of a study.
+    def _is_done(self, row: Row) -> bool:
+        """Whether the folder of a row holds the result of its files.
+
+        Raises:
+            JobError: it holds the result of others.
+            OSError: a file cannot be looked at.
+        """
+        if row.folder is None or not has_result(row.folder):
+            return False
+        if is_result_of(row.folder, fingerprint(row.study)):
+            return True
+        text = _("{folder} holds the result of other files, or of these before they were changed.")
+        advice = _("Remove it, or choose another folder for the results.")
+        raise JobError(Failure(text.format(folder=row.folder), advice))
+
+    def _job(self, row: Row) -> Job:
+        """The job of a row.
 
         Raises:
             JobError: its volumes are gone, or the window is in another unit.
+            OSError: a file cannot be looked at.
         """
-        if self._output is None:
+        study = row.study
+        if row.folder is None:
             mri, functional = (slicer.mrmlScene.GetNodeByID(name) for name in (study.mri, study.functional))
             if mri is None or functional is None:
                 raise JobError(Failure(_("The volumes were removed from the scene."), ""))
-            options, units = options_of(self._node).of_volume(functional), units_of(functional)
+            options, units = self._options.of_volume(functional), units_of(functional)
         else:
-            options = options_of(self._node)
-            units = units_of_files(study, options.modality)
+            options, units = self._options, units_of_files(study, self._options.modality)
         problem = options.window_problem(units)
         if problem:
             raise JobError(Failure(problem, _("Choose a window from the values.")))
-        if self._output is None:
-            return FusionJob(mri, functional, options, self._interpreter, self._node.transform)
-        return FileJob(study, options, self._interpreter, self._place(study))
-
-    def _place(self, study: PairStudy) -> Path:
-        name = "".join(c if c.isalnum() or c in "-_. " else "_" for c in study.name).strip(" .")
-        return self._output / (name or "study")
+        if row.folder is None:
+            return FusionJob(mri, functional, options, self._interpreter, self._transform)
+        return FileJob(study, options, self._interpreter, row.folder)
 
 
 class FileJob(Job):
-    """Fuses two files, or a DICOM folder, into a folder."""
+    """Fuses two files, or a DICOM folder, into a folder.
+
+    Raises:
+        OSError: a file cannot be looked at.
+    """
 
     def __init__(self, study: PairStudy, options: FuseOptions, interpreter: Interpreter, output: Path) -> None:
+        self._output, self._inputs = output, fingerprint(study)
         if study.is_folder and options.window is not None and options.window_units == SUV:
             options = replace(options, is_suv=True)  # the command then refuses a series that is no PET
         arguments = options.arguments(Path(study.mri), Path(study.functional), output, is_scene=False)
         super().__init__(interpreter, arguments)
+
+    def noted(self, outcome: Outcome) -> Outcome:
+        """The outcome, once a result has its inputs noted beside it, by which a later batch knows it."""
+        if outcome.failure is not None:
+            return outcome
+        try:
+            note_inputs(self._output, self._inputs)
+        except OSError as error:
+            text = _("A later batch will not know this result: {reason}.").format(reason=error.strerror)
+            return replace(outcome, warnings=(*outcome.warnings, text))
+        return outcome

@@ -69,7 +69,7 @@ def studies_in_folder(folder: Path) -> list[PairStudy]:
         if files:
             roles = {"MR": Role.MRI, "": None}
             sorted_out = [
-                (str(path), path.name, roles.get(guess_from_name(path.name.split(".")[0]), Role.FUNCTIONAL))
+                (str(path), _stem(path.name), roles.get(guess_from_name(_stem(path.name)), Role.FUNCTIONAL))
                 for path in files
             ]
             found += _pairs(place.name, sorted_out)
@@ -79,6 +79,12 @@ def studies_in_folder(folder: Path) -> list[PairStudy]:
         else:
             found.append(PairStudy(place.name, problem=_("The folder is empty.")))
     return found
+
+
+def _stem(name: str) -> str:
+    """The name of a file without its ending; other dots in it stay."""
+    ending = next(ending for ending in _ENDINGS if name.lower().endswith(ending))
+    return name[: -len(ending)]
 
 
 def _pairs(name: str, volumes: Iterable[tuple[str, str, Role | None]]) -> list[PairStudy]:
@@ -92,8 +98,7 @@ def _pairs(name: str, volumes: Iterable[tuple[str, str, Role | None]]) -> list[P
         titles = ", ".join(title for _key, title in mris)
         return [PairStudy(name, problem=_("Several MRIs ({names}); fuse this study by hand.").format(names=titles))]
     return [
-        PairStudy(name if len(functionals) == 1 else f"{name} {title.split('.')[0]}", mris[0][0], key)
-        for key, title in functionals
+        PairStudy(name if len(functionals) == 1 else f"{name} {title}", mris[0][0], key) for key, title in functionals
     ]
 
 
