@@ -108,6 +108,18 @@ def test_the_probe_tells_the_truth_about_this_python(scene):
     assert told["graphics"] is None
 
 
+def test_the_probe_finds_the_answer_among_other_output(scene, tmp_path):
+    from UPFusionLib.preflight import Probe
+
+    from tests.slicer.runs import program
+
+    chatty = program(tmp_path, """echo '{"python": "3.12.10"}'; echo '{no json'; echo '{}'""")
+    probe = Probe(chatty)
+    while (told := probe.poll()) is None:
+        pass
+    assert told == {"python": "3.12.10"}
+
+
 def test_slicers_python_gets_the_launchers_environment_and_another_does_not(
     scene, python_slicer, monkeypatch, tmp_path
 ):

@@ -323,6 +323,76 @@ def test_cancel_brings_the_panel_back(panel, monkeypatch, tmp_path):
     assert panel.ui.applyButton.enabled
 
 
+def test_a_python_that_does_not_answer_can_be_cancelled(panel, monkeypatch, tmp_path):
+    from UPFusionLib.widget import State
+
+    from tests.slicer.runs import program
+
+    pids = tmp_path / "pids"
+    sleeper = program(tmp_path, f"echo $$ > {pids}; exec sleep 300")
+    monkeypatch.setattr("UPFusionLib.environment_panel.chosen_interpreter", lambda: sleeper)
+    choose_study(panel)
+    panel.apply()
+    assert panel.ui.cancelButton.enabled
+    wait_until(lambda: pids.is_file() and pids.read_text().strip())
+    panel.ui.cancelButton.click()
+    assert panel.state is State.IDLE
+    assert panel.ui.statusLabel.text == "Cancelled. Nothing was changed."
+    assert panel.ui.applyButton.enabled
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pids.read_text()), 0)
+    knows(panel, monkeypatch)
+    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: sleeper)
+    panel.apply()
+    wait_until(lambda: panel.state is State.RUNNING)
+
+
+def test_a_python_that_does_not_answer_in_time_is_given_up(panel, monkeypatch, tmp_path):
+    from UPFusionLib.widget import State
+
+    from tests.slicer.runs import program
+
+    sleeper = program(tmp_path, "exec sleep 300")
+    monkeypatch.setattr("UPFusionLib.preflight.ANSWER_S", 0.3)
+    monkeypatch.setattr("UPFusionLib.environment_panel.chosen_interpreter", lambda: sleeper)
+    choose_study(panel)
+    panel.apply()
+    wait_until(lambda: panel.state is State.FAILED)
+    assert f"{sleeper.executable}: It did not answer within" in panel.ui.statusLabel.text
+    assert panel.ui.applyButton.enabled
+
+
+def test_choices_that_change_while_the_environment_is_checked_are_looked_at_again(panel, monkeypatch):
+    from UPFusionLib.widget import State
+
+    knows(panel, monkeypatch)
+    node = choose_study(panel)
+    functional = node.functional
+    panel.apply()
+    node.functional = None
+    wait_until(lambda: panel.state is not State.CHECKING)
+    assert panel.state is State.FAILED
+    assert panel.ui.statusLabel.text == "Choose an MRI and a functional volume."
+    node.functional = functional
+    assert panel.ui.applyButton.enabled
+
+
+def test_a_start_that_fails_unexpectedly_does_not_lock_the_panel(panel, monkeypatch):
+    from UPFusionLib.widget import State
+
+    def fail(*_arguments):
+        raise ArithmeticError("Singular matrix")
+
+    knows(panel, monkeypatch)
+    choose_study(panel)
+    monkeypatch.setattr(panel.logic, "fuse", fail)
+    panel.apply()
+    wait_until(lambda: panel.state is not State.CHECKING)
+    assert panel.state is State.FAILED
+    assert "could not be started: Singular matrix" in panel.ui.statusLabel.text
+    assert panel.ui.applyButton.enabled
+
+
 def test_closing_the_scene_ends_the_run_and_empties_the_panel(panel, monkeypatch, tmp_path):
     from UPFusionLib.widget import State
 
@@ -434,6 +504,8 @@ def test_a_batch_goes_from_finding_to_the_end(panel, monkeypatch, tmp_path):
     refusing = program(tmp_path, "sleep 0.3; echo 'Error: damaged.' >&2; exit 3")
     monkeypatch.setattr("UPFusionLib.batch_panel.chosen_interpreter", lambda: refusing)
     ui.batchStartButton.click()
+    assert ui.batchLabel.text == "Checking the environment …"
+    ui.batchStartButton.click()  # impatient
     wait_until(lambda: panel.batch.is_running)
     assert ui.batchCancelButton.enabled
     assert not ui.batchStartButton.enabled

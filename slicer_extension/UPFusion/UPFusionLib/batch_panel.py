@@ -95,6 +95,7 @@ class BatchPanel:
                 "alignment in the tab Fuse."
             )
             return
+        self._ui.batchLabel.text = _("Checking the environment …")
         self._ensure(self._begin)
 
     def cancel(self) -> None:
@@ -108,6 +109,8 @@ class BatchPanel:
         self._draw()
 
     def _begin(self, found: list[Check]) -> None:
+        if self.is_running:  # the button was pressed twice while the environment was checked
+            return
         problems = blocking(found)
         if problems:
             self._ui.batchLabel.text = " ".join(f"{check.name}: {check.text}" for check in problems)

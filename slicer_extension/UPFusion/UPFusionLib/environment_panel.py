@@ -68,7 +68,7 @@ class EnvironmentPanel:
             self._answer([Check("Python", Level.BAD, f"{interpreter.executable}: {error.strerror}")])
             return
         self._ui.checkLabel.text = _("Asking {python} …").format(python=interpreter.executable)
-        qt.QTimer.singleShot(INTERVAL_MS, lambda: self._look(key))
+        self._look_later(self._probe, key)
 
     def check(self) -> None:
         """Ask the Python again, and show the answers."""
@@ -83,12 +83,25 @@ class EnvironmentPanel:
             self._probe = None
         self._waiting.clear()
 
-    def _look(self, key: tuple[Interpreter, bool]) -> None:
-        if self._probe is None:
+    def cancel(self) -> None:
+        """End the asking; nobody gets an answer."""
+        self.close()
+        self._show_choice()
+
+    def _look_later(self, probe: Probe, key: tuple[Interpreter, bool]) -> None:
+        qt.QTimer.singleShot(INTERVAL_MS, lambda: self._look(probe, key))
+
+    def _look(self, probe: Probe, key: tuple[Interpreter, bool]) -> None:
+        if probe is not self._probe:  # it was ended meanwhile
             return
-        facts = self._probe.poll()
+        try:
+            facts = probe.poll()
+        except TimeoutError as error:
+            self._probe = None
+            self._answer([Check("Python", Level.BAD, f"{key[0].executable}: {error}")])
+            return
         if facts is None:
-            qt.QTimer.singleShot(INTERVAL_MS, lambda: self._look(key))
+            self._look_later(probe, key)
             return
         self._probe = None
         if facts.get("upfusion_med"):  # what is missing may be installed meanwhile: ask again next time

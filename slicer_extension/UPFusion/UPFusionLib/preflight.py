@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +27,8 @@ NETWORK_MIB, BYTES_PER_VOXEL = 1800, 45
 DISK_BYTES_PER_VOXEL = 20
 DISK_MIB = 200
 GRAPHICS_MIB = 2000
+#: Seconds that a Python has to answer; the first import of PyTorch from a slow disk takes most of a minute.
+ANSWER_S = 120.0
 _NETWORK_PACKAGES = ("torch", "torchvision", "timm", "safetensors")
 
 
@@ -82,17 +86,31 @@ class Probe:
     def __init__(self, interpreter: Interpreter, graphics: bool = True) -> None:
         call = [interpreter.executable, str(Path(__file__).with_name("probe.py"))]
         self._command = BackgroundCommand(call + ["--graphics"] * graphics, interpreter.environment())
+        self._give_up_at = time.monotonic() + ANSWER_S
         self.log: list[str] = []
 
     def poll(self) -> dict[str, Any] | None:
-        """The facts, or None while it runs; empty where the Python does not work at all (see ``log``)."""
+        """The facts, or None while it runs; empty where the Python does not work at all (see ``log``).
+
+        Raises:
+            TimeoutError: it has not answered within `ANSWER_S`, and was ended.
+        """
         lines, code = self._command.poll()
         self.log += [line.text for line in lines]
+        if code is None and time.monotonic() > self._give_up_at:
+            self.kill()
+            raise TimeoutError(
+                _("It did not answer within {seconds:.0f} s. Try again, or choose another one.").format(
+                    seconds=ANSWER_S
+                )
+            )
         if code is None:
             return None
         for text in reversed(self.log):
-            if text.startswith("{"):
-                return json.loads(text)
+            with contextlib.suppress(ValueError):  # a Python may say more than it was asked
+                answer = json.loads(text)
+                if isinstance(answer, dict) and "python" in answer:
+                    return answer
         return {}
 
     def kill(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from enum import Enum
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from .presets import apply_preset, holds
 from .result import FusionNodes
 from .sample_data import load_sample_data
 from .window_units import follow_units, units_on_panel
+
+_log = logging.getLogger(__name__)
 
 
 class State(Enum):
@@ -105,7 +108,11 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.environment.ensure(self._start)
 
     def cancel(self) -> None:
-        """End the run; its end is shown as usual."""
+        """End the check, or the run; the run's end is shown as usual."""
+        if self.state is State.CHECKING:
+            self.environment.cancel()
+            self._enter_state(State.IDLE, _("Cancelled. Nothing was changed."))
+            return
         if self.batch.is_running:
             self.batch.cancel()
         else:
@@ -118,11 +125,20 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             reason = " ".join(f"{check.name}: {check.text}" for check in problems)
             self._fail(Failure(reason, _("See the tab Environment.")))
             return
+        problem = self.logic.can_fuse(self._node)  # the choices may have changed since Apply
+        if problem:
+            self._fail(Failure(problem, ""))
+            return
         notes = [f"{check.name}: {check.text}" for check in found if check.level is Level.WARNING]
         try:
             self.logic.fuse(self._node, self._progressed, self._ended)
         except JobError as error:
             self._fail(error.failure)
+            return
+        except Exception as error:  # whatever it is, the panel must not stay where it is
+            _log.exception("a run could not be started")
+            reason = _("The computation could not be started: {reason}.").format(reason=error)
+            self._fail(Failure(reason, _("Slicer's log (Help / Report a Bug) has the details; report it.")))
             return
         self._show_warnings(notes)
         self.ui.progressBar.value = 0
@@ -174,7 +190,7 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             is_busy = self.state in (State.CHECKING, State.RUNNING) or self.logic.is_running
             self.ui.applyButton.enabled = not problem and not is_busy
             self.ui.applyButton.toolTip = problem or _("Fuse (Ctrl+Return).")
-            self.ui.cancelButton.enabled = self.state is State.RUNNING
+            self.ui.cancelButton.enabled = self.state in (State.CHECKING, State.RUNNING)
             if self.state is State.IDLE and not self.ui.statusLabel.text.startswith(_("Cancelled")):
                 self.ui.statusLabel.text = problem
             self.ui.transformSelector.enabled = node is not None and node.alignment is Alignment.TRANSFORM
