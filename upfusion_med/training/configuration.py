@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -132,6 +133,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         self._check_kinds()
+        self._check_collections()
         self._check_ranges()
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
@@ -143,28 +145,29 @@ class TrainingConfig:
             raise UsageError(f"'twins' is {self.twins}; the augmentation '{self.augmentation}' makes none; expected 0.")
         if not self.loss:
             raise UsageError("'loss' is empty; expected the weight of at least one component.")
-        self._check_prompt_factors()
         if self.keep_best and not self.validation_pairs:
             raise UsageError("'keep_best' needs held-out pairs to score; set 'validation_pairs' above 0.")
 
-    def _check_prompt_factors(self) -> None:
+    def _check_collections(self) -> None:
+        check_texts("exclude", self.exclude)
+        if not isinstance(self.overrides, Mapping):
+            raise UsageError(f"'overrides' is {self.overrides!r}; expected fields of the network with their values.")
+        check_numbers("loss", self.loss)
+        check_numbers("emphasis", self.emphasis, most=1)
+        if not isinstance(self.prompt_factors, Mapping):
+            raise UsageError(f"'prompt_factors' is {self.prompt_factors!r}; expected factors by prompt and component.")
         for prompt, factors in self.prompt_factors.items():
-            if not isinstance(factors, Mapping):
-                raise UsageError(f"'prompt_factors' has {factors!r} for {prompt}; expected factors by component.")
+            check_numbers(f"prompt_factors of {prompt}", factors)
             if strange := sorted(set(factors) - set(self.loss)):
                 raise UsageError(f"'prompt_factors' names {', '.join(strange)}; expected components of 'loss'.")
-            for name, factor in factors.items():
-                if isinstance(factor, bool) or not isinstance(factor, int | float) or not factor >= 0:
-                    raise UsageError(
-                        f"'prompt_factors' has {factor!r} for {name} of {prompt}; expected a number of 0 or more."
-                    )
 
     def _check_ranges(self) -> None:
         for name in ("batch", "microbatches", "side", "save_every", "learning_rate", "clip", "epochs"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UsageError(f"'{name}' is {getattr(self, name)}; expected a number above 0.")
-        for name in ("steps", "warmup", "twins", "workers", "validation_pairs", "scene_prefix", "weight_decay"):
-            if getattr(self, name) < 0:
+        least_0 = ("steps", "warmup", "twins", "workers", "validation_pairs", "scene_prefix", "weight_decay", "seed")
+        for name in (*least_0, "split_seed"):
+            if getattr(self, name) is not None and not getattr(self, name) >= 0:
                 raise UsageError(f"'{name}' is {getattr(self, name)}; expected 0 or more.")
         for name in ("ema", "other_looks", "validation_share", "final_share", "decay"):
             if not 0 <= getattr(self, name) <= 1:
@@ -179,6 +182,53 @@ class TrainingConfig:
                 if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in kinds):
                     names = " or ".join("null" if k is type(None) else k.__name__ for k in kinds)
                     raise UsageError(f"'{name}' is {value!r}; expected {names}.")
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise UsageError(f"'{name}' is {value}; expected a finite number.")
+
+
+def check_texts(name: str, value: object) -> None:
+    """Refuse what is no tuple of texts; one text alone would be taken for a list of its letters.
+
+    Raises:
+        UsageError: it is something else; the message names the field.
+    """
+    if not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
+        raise UsageError(f"'{name}' is {value!r}; expected a list of texts.")
+
+
+def check_numbers(name: str, value: object, *, most: float = math.inf) -> None:
+    """Refuse what is no mapping to finite numbers from 0 to ``most``.
+
+    Raises:
+        UsageError: it is something else; the message names the field and the key.
+    """
+    wanted = "a number of 0 or more" if math.isinf(most) else f"a number from 0 to {most:g}"
+    if not isinstance(value, Mapping):
+        raise UsageError(f"'{name}' is {value!r}; expected {wanted} by name.")
+    for key, number in value.items():
+        is_number = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+        if not is_number or not 0 <= number <= most:
+            raise UsageError(f"'{name}' has {number!r} for {key}; expected {wanted}.")
+
+
+def read_fields(path: Path) -> dict[str, Any]:
+    """The fields of a configuration in a JSON file, lists as tuples.
+
+    Raises:
+        InputError: the file cannot be read or is not JSON.
+        UsageError: it holds no object.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The configuration {path} is not text in UTF-8; save it in that encoding.") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"The configuration {path} is not JSON: {error}.") from error
+    if not isinstance(raw, dict):
+        raise UsageError(f"The configuration {path.name} holds a {type(raw).__name__}; expected an object with fields.")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()}
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -188,15 +238,7 @@ def read_config(path: Path) -> TrainingConfig:
         InputError: the file cannot be read or is not JSON.
         UsageError: fields that are unknown, missing or wrong, by name.
     """
-    try:
-        raw = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"The configuration {path} is not JSON: {error}.") from error
-    if not isinstance(raw, dict):
-        raise UsageError(f"The configuration {path.name} holds a {type(raw).__name__}; expected an object with fields.")
-    return config_from(raw, path.name)
+    return config_from(read_fields(path), path.name)
 
 
 def config_from(raw: Mapping[str, Any], called: str) -> TrainingConfig:
@@ -217,7 +259,7 @@ def config_from(raw: Mapping[str, Any], called: str) -> TrainingConfig:
         )
     if missing := sorted({"visible", "infrared", "output", "text_codes"} - set(raw)):
         raise UsageError(f"The configuration {called} lacks the fields: {', '.join(missing)}.")
-    values: dict[str, Any] = {k: tuple(v) if k == "exclude" else v for k, v in raw.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
     return TrainingConfig(**values)
 
 

@@ -133,3 +133,16 @@ def test_wrong_configurations_are_told(study, tmp_path):
         replace(study, seeds=(0, 0))
     with pytest.raises(UsageError, match="every"):
         replace(study, every={"test": 0})
+    path.write_text("[]")
+    with pytest.raises(UsageError, match="holds a list"):
+        read_ablation_config(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("training", 5), ("harvard", 5), ("variants", "full"), ("metrics", "vif"), ("seeds", 0), ("seeds", (-1,)),
+     ("seeds", ("0",)), ("every", 1), ("every", {"test": "1"})],
+)  # fmt: skip
+def test_a_field_of_a_wrong_kind_is_named(study, field, value):
+    with pytest.raises(UsageError, match=f"'{field}' is"):
+        replace(study, **{field: value})

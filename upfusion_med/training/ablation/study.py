@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from upfusion_med.core import InputError, UsageError
-from upfusion_med.training.configuration import config_from
+from upfusion_med.core import UsageError
+from upfusion_med.training.configuration import check_texts, config_from, read_fields
 
 #: Columns of the paper's ablation (facts A.6), and the fidelity to each source.
 METRICS = ("q_ncie", "q_p", "vif", "ssim", "q_abf", "vif_a", "vif_b")
@@ -43,6 +42,7 @@ class AblationConfig:
     metrics: tuple[str, ...] = METRICS
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if own := sorted(set(self.training) & set(_OWN)):
             raise UsageError(f"The training of an ablation sets {', '.join(own)}, which the ablation does; remove it.")
         config_from({**self.training, "output": self.output}, "of the ablation's training")
@@ -50,6 +50,23 @@ class AblationConfig:
             raise UsageError(f"The seeds are {list(self.seeds)}; expected one or more different numbers.")
         if any(step < 1 for step in self.every.values()) or not self.every:
             raise UsageError(f"'every' is {dict(self.every)}; expected splits with numbers of 1 or more.")
+
+    def _check_kinds(self) -> None:
+        if not isinstance(self.training, Mapping):
+            raise UsageError(f"'training' is {self.training!r}; expected the fields of a training configuration.")
+        for name in ("harvard", "output"):
+            if not isinstance(getattr(self, name), str):
+                raise UsageError(f"'{name}' is {getattr(self, name)!r}; expected the path of a folder.")
+        for name in ("variants", "metrics"):
+            check_texts(name, getattr(self, name))
+        if not isinstance(self.seeds, tuple) or not all(_is_whole(seed) and seed >= 0 for seed in self.seeds):
+            raise UsageError(f"'seeds' is {self.seeds!r}; expected a list of whole numbers of 0 or more.")
+        if not isinstance(self.every, Mapping) or not all(map(_is_whole, self.every.values())):
+            raise UsageError(f"'every' is {self.every!r}; expected a whole number by split.")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def read_ablation_config(path: Path) -> AblationConfig:
@@ -59,18 +76,10 @@ def read_ablation_config(path: Path) -> AblationConfig:
         InputError: the file cannot be read or is not JSON.
         UsageError: unknown or missing fields, named.
     """
-    try:
-        raw = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"The configuration {path} is not JSON: {error}.") from error
+    raw = read_fields(path)
     known = {f.name for f in fields(AblationConfig)}
     if unknown := sorted(set(raw) - known):
         raise UsageError(f"The configuration {path.name} has unknown fields: {', '.join(unknown)}.")
     if missing := sorted({"training", "harvard", "output"} - set(raw)):
         raise UsageError(f"The configuration {path.name} lacks the fields {', '.join(missing)}.")
-    for name in ("seeds", "variants", "metrics"):
-        if name in raw:
-            raw[name] = tuple(raw[name])
     return AblationConfig(**raw)
