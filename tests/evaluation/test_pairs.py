@@ -100,9 +100,10 @@ def test_a_list_chooses_pairs_of_any_split(atlas: Path, tmp_path: Path) -> None:
     assert chosen.split == "list 'mine'"
 
 
-def test_a_list_with_a_pair_that_is_not_there_names_it(atlas: Path) -> None:
-    with pytest.raises(InputError, match=r"1 pairs that are not in the folder: CT-MRI/9999"):
-        choose_pairs(find_pairs(HARVARD, atlas, "all"), [("CT-MRI", "9999"), ("CT-MRI", "1001")], "mine")
+@pytest.mark.parametrize("absent", [("CT-MRI", "9999"), ("Ct-MRI", "2001")])
+def test_a_list_with_a_pair_that_is_not_there_names_it(atlas: Path, absent: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match=rf"1 pairs that are not in the folder: {'/'.join(absent)}\. .* CT-MRI, "):
+        choose_pairs(find_pairs(HARVARD, atlas, "all"), [absent, ("CT-MRI", "1001")], "mine")
 
 
 def test_results_lead_where_only_they_are_scored(folders, tmp_path: Path) -> None:

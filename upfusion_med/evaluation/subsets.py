@@ -67,12 +67,12 @@ def choose_pairs(found: PairList, names: Collection[tuple[str, str]], called: st
     wanted = set(names)
     chosen = [p for p in found.pairs if (p.group, p.name) in wanted or ("", p.name) in wanted]
     have = {(p.group, p.name) for p in chosen} | {("", p.name) for p in chosen}
-    groups = {g.name for g in found.data.groups}
-    missing = sorted(f"{g}/{n}".strip("/") for g, n in wanted - have if not g or g in groups)
+    missing = sorted(f"{g}/{n}".strip("/") for g, n in wanted - have)
     if missing:
         raise InputError(
             f"The list '{called}' names {len(missing)} pairs that are not in the folder: {', '.join(missing[:8])}"
-            f"{' …' if len(missing) > 8 else ''}. Expected all {len(wanted)}; add the pictures or shorten the list."
+            f"{' …' if len(missing) > 8 else ''}. Expected all {len(wanted)}, of the groups {', '.join(found.groups)}; "
+            "add the pictures, or correct the list."
         )
     failures = tuple(f for f in found.failures if (f.group, f.name) in wanted or ("", f.name) in wanted)
     return replace(found, pairs=tuple(chosen), failures=failures, split=f"list '{called}'")
