@@ -136,6 +136,16 @@ def test_the_weaker_source_is_given_with_what_the_average_rule_leaves_of_it() ->
     assert statistics.weaker_source(table) == [(0, 0.2, 0.2), (1, 0.3, 0.4), (0, 0.1, 0.2)]
 
 
+def test_the_weaker_source_over_groups_weighs_each_group_alike_and_needs_all_of_them() -> None:
+    values = [[[0.1, 0.9]] * 3 + [[0.5, 0.9]], [[0.2, 0.4]] * 4, [[0.3, 0.5]] * 3 + [[np.nan, np.nan]]]
+    table = table_of(values, list("abcd"), ("net", "average", "partly"), ("vif_a", "vif_b"), "GGGH")
+    assert statistics.weaker_source(table)[0] == pytest.approx((0, 0.2, 0.2))
+    net, average, partly = statistics.weaker_source(table, by_group=True)
+    assert (net, average) == (pytest.approx((0, 0.3, 0.2)), pytest.approx((0, 0.2, 0.2)))
+    assert statistics.one_sided(table, by_group=True)[2] == Side.UNKNOWN
+    assert np.isnan(partly[1])
+
+
 def test_only_methods_that_are_allowed_are_best_and_equal_digits_share() -> None:
     mean = np.array([[0.9], [0.8], [0.7], [0.6], [0.6004], [0.5]])
     allowed = [False, False, False, True, True, True]

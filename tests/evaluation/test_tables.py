@@ -17,6 +17,7 @@ from upfusion_med.evaluation.pair_search import find_pairs
 from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.published import published_rows
 from upfusion_med.evaluation.results import POOLED_GROUPS, POOLED_PAIRS, Results, build_results
+from upfusion_med.evaluation.statistics import Side
 
 from .conftest import disc, save
 from .test_statistics import table_of
@@ -101,6 +102,17 @@ def test_the_line_of_networks_leaves_rules_out_and_marks_what_is_one_sided() -> 
     scd = table.metrics.index("scd")
     assert (line.values[scd], line.holders[scd]) == (0.8, "max")
     assert (networks.values[scd], networks.holders[scd]) == (0.7, "leaning*")
+
+
+def test_what_is_pooled_over_modalities_is_judged_by_the_means_that_stand_there() -> None:
+    groups = "C" + "S" * 4  # the net loses A in group C only: over pairs it keeps 0.32 of it, over groups 0.26
+    net = [[0.16, 0.5, 0.9]] + [[0.36, 0.5, 0.9]] * 4
+    average = [[0.30, 0.4, 0.5]] * 5
+    table = table_of([net, average], list("abcde"), ("net", "average"), ("vif_a", "vif_b", "scd"), groups)
+    pairs = PairList(get_data_set("harvard"), "test", table.pairs)
+    over_pairs, over_groups = build_results(table, pairs, title="x").sections[-2:]
+    assert (over_pairs.sides[0], over_groups.sides[0]) == (Side.BOTH, Side.LOSES_A)
+    assert [section.lines[0].holders[2] for section in (over_pairs, over_groups)] == ["net", "average"]
 
 
 def test_published_rows_are_marked_and_stand_in_the_pools_only(results: Results) -> None:

@@ -200,14 +200,16 @@ def _section(
     comparisons: Sequence[Comparison],
     published: tuple[PublishedRow, ...],
 ) -> Section:
-    sides = tuple(statistics.one_sided(table))
+    by_group = name == POOLED_GROUPS
+    sides = tuple(statistics.one_sided(table, by_group=by_group))
     scored = tuple(int(n) for n in table.scored.sum(axis=1))
     total = len(table.pairs)
     complete = [n == total for n in scored]
     takes_part = [kind is not Kind.COPY and c for kind, c in zip(table.kinds, complete, strict=True)]
     allowed = [part and side.keeps_both for part, side in zip(takes_part, sides, strict=True)]
     best = statistics.best_methods(summary.mean, columns, allowed)
-    kept = [own >= statistics.THROWN_AWAY * bound for _, own, bound in statistics.weaker_source(table)]
+    weaker = statistics.weaker_source(table, by_group=by_group)
+    kept = [own >= statistics.THROWN_AWAY * bound for _, own, bound in weaker]
     networks = [
         part and keeps and kind is not Kind.RULE
         for part, keeps, kind in zip(takes_part, kept, table.kinds, strict=True)

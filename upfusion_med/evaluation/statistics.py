@@ -148,35 +148,41 @@ class Side(str, Enum):
         return self in (Side.BOTH, Side.UNKNOWN)
 
 
-def weaker_source(table: ScoreTable) -> list[tuple[int, float, float]]:
+def weaker_source(table: ScoreTable, *, by_group: bool = False) -> list[tuple[int, float, float]]:
     """For each method its weaker source (0: A, 1: B), the VIF of it, and the average rule's VIF of the same source.
 
     Means over the pairs that the method and the average rule have in common; NaN where VIF or the average rule is
     missing.
+
+    Args:
+        table: The scores.
+        by_group: Take means of the groups' means, as `summarise_over_groups` does; NaN where a group has none.
     """
     if BOUND not in table.methods or not {"vif_a", "vif_b"} <= set(table.metrics):
         return [(0, np.nan, np.nan)] * len(table.methods)
-    halves = np.stack([table.of_metric("vif_a"), table.of_metric("vif_b")])
-    bound = halves[:, table.row(BOUND)]
+    parts = [table.of_group(g) for g in table.groups] if by_group else [table]
     found = []
-    for m in range(len(table.methods)):
-        common = np.all(np.isfinite(halves[:, m]) & np.isfinite(bound), axis=0)
-        if not common.any():
-            found.append((0, np.nan, np.nan))
-            continue
-        own, of_bound = halves[:, m, common].mean(axis=1), bound[:, common].mean(axis=1)
+    for own, bound in np.mean([_kept_and_bound(part) for part in parts], axis=0):
         weak = int(own[1] < own[0])
-        found.append((weak, float(own[weak]), float(of_bound[weak])))
+        found.append((weak, float(own[weak]), float(bound[weak])))
     return found
 
 
-def one_sided(table: ScoreTable) -> list[Side]:
+def _kept_and_bound(table: ScoreTable) -> FloatArray:
+    """(methods, 2, 2) mean VIF of A and B, of the method and of the average rule, over the pairs that both have."""
+    own = np.stack([table.of_metric("vif_a"), table.of_metric("vif_b")], axis=-1)
+    bound = np.broadcast_to(own[table.row(BOUND)], own.shape)
+    common = np.isfinite(own + bound).all(axis=-1, keepdims=True)
+    return np.stack([_moments(np.where(common, values, np.nan))[0] for values in (own, bound)], axis=1)
+
+
+def one_sided(table: ScoreTable, *, by_group: bool = False) -> list[Side]:
     """For each method whether its weaker source keeps less VIF than the average rule leaves it.
 
     The weaker source is the one with the lower VIF. The letter names the source that is lost. Not judged where VIF or
-    the average rule is missing.
+    the average rule is missing. Means are those of `weaker_source`.
     """
-    return [_verdict(*row) for row in weaker_source(table)]
+    return [_verdict(*row) for row in weaker_source(table, by_group=by_group)]
 
 
 def _verdict(weak: int, own: float, bound: float) -> Side:
