@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from upfusion_med.core import InputError, MissingPackageError
+from upfusion_med.core import InputError, MissingPackageError, UsageError
 from upfusion_med.metrics import compute
 from upfusion_med.training import run_loop
 from upfusion_med.training.export import export_weights
@@ -94,6 +94,43 @@ def test_a_signal_ends_a_run_after_its_step_and_the_next_call_goes_on(config, tm
     assert again.step == 3
     again.run()
     assert all(torch.equal(a, b) for a, b in zip(whole.average, again.average, strict=True))
+
+
+def test_a_stop_between_two_validations_does_not_change_the_best_weights(config, tmp_path, monkeypatch):
+    by_step = {2: 0.3, 3: 0.9, 4: 0.5, 6: 0.4}
+    config = replace(config, steps=6, keep_best="mean")
+
+    def run(output, stop_after=None):
+        trainer = Trainer(replace(config, output=str(tmp_path / output)))
+        monkeypatch.setattr(run_loop, "validation_metrics", lambda *_: {"mean": by_step[trainer.step]})
+        step = trainer.train_step
+
+        def step_with_signal(batches):
+            if trainer.step + 1 == stop_after:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return step(batches)
+
+        trainer.train_step = step_with_signal
+        trainer.run()
+        return trainer
+
+    whole, stopped = run("whole"), run("stopped", stop_after=3)
+    assert stopped.step == 3
+    again = run("stopped")
+    assert (again.step, again.best_score) == (6, 0.5)
+    best = [torch.load(t.best, weights_only=True) for t in (whole, again)]
+    assert [b["step"] for b in best] == [4, 4]
+    assert all(torch.equal(v, best[1]["network"][k]) for k, v in best[0]["network"].items())
+
+
+@pytest.mark.parametrize("field", ["save_every", "validation_pairs"])
+def test_what_chooses_the_best_weights_may_only_change_where_none_are_kept(config, field):
+    Trainer(config).save()
+    Trainer(replace(config, **{field: 3}))
+    chosen = replace(config, keep_best="mean", output=f"{config.output}-best")
+    Trainer(chosen).save()
+    with pytest.raises(UsageError, match=rf"differs in {field}"):
+        Trainer(replace(chosen, **{field: 3}))
 
 
 def test_lines_of_steps_that_are_done_again_are_taken_out_of_the_log(tmp_path):

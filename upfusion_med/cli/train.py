@@ -36,9 +36,9 @@ def train(
     at steps 10, 50 and every validation), and with "tensorboard": true event files.
 
     Give the same command again to continue: an interrupted run goes on at its last checkpoint and ends with the same
-    weights as one that never stopped. Ctrl-C or SIGTERM finishes the step and writes a checkpoint first. A changed
-    configuration is refused; choose another output folder for it. Paths in a configuration start at the folder where
-    the command runs.
+    weights as one that never stopped, the best ones ("keep_best") too. Ctrl-C or SIGTERM finishes the step and writes a
+    checkpoint first. A changed configuration is refused; choose another output folder for it. Paths in a configuration
+    start at the folder where the command runs.
 
     Several GPUs or processes share the batches of a step ("microbatches"), and give the same weights as one:
       torchrun --nproc-per-node 4 -m upfusion_med.cli.main train CONFIG

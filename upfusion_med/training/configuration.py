@@ -22,6 +22,8 @@ CHOICES: Mapping[str, tuple[str | None, ...]] = {
 }
 #: Fields that say where and how fast a run is done, not what it gives; they may change when it is continued.
 PLACES = ("output", "device", "save_every", "workers", "cache_gib", "tensorboard", "validation_pairs")
+#: Those of them that decide, where the best weights are kept, which weights these are.
+_CHOOSING = ("save_every", "validation_pairs")
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,11 @@ class TrainingConfig:
     cache_gib: float = 8.0
     tensorboard: bool = False
     device: str = "cpu"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """`PLACES` of this run; with ``keep_best`` without those fields by which the best weights are chosen."""
+        return PLACES if self.keep_best is None else tuple(name for name in PLACES if name not in _CHOOSING)
 
     def __post_init__(self) -> None:
         self._check_kinds()

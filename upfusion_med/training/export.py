@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from upfusion_med.training.configuration import PLACES
 from upfusion_med.training.run_log import read_log
 from upfusion_med.training.trainer import Trainer
 from upfusion_med.weights import PromptTable, write_checkpoint
@@ -21,7 +20,7 @@ _FILES = ("visible", "infrared", "table", "text_codes", "backbone_weights", "sta
 
 def training_facts(trainer: Trainer) -> dict[str, Any]:
     """Recipe, data counts and last losses of a run, for the model card."""
-    config = {k: v for k, v in asdict(trainer.config).items() if k not in (*PLACES, *_FILES)}
+    config = {k: v for k, v in asdict(trainer.config).items() if k not in (*trainer.config.places, *_FILES)}
     sets: dict[str, int] = {}
     for pair in trainer.training:
         key = pair.name.split("_")[0]

@@ -50,8 +50,9 @@ def run(trainer: Trainer, progress: Progress) -> None:
             rows.append(trainer.train_step(batches))
             progress.advance()
             # Several processes hear a signal at different steps, and would wait for each other.
-            last = trainer.step == trainer.length or (stop.asked and place.count == 1)
-            if log is not None and (trainer.step % LOG_EVERY == 0 or last):
+            stopping = stop.asked and place.count == 1
+            is_due = trainer.step % config.save_every == 0 or trainer.step == trainer.length
+            if log is not None and (trainer.step % LOG_EVERY == 0 or trainer.step == trainer.length or stopping):
                 means = summary(rows, time.perf_counter() - begin)
                 log.note({"step": trainer.step, **means, "rate": trainer.rate_now})
                 if means["gradient_norm"] < STANDSTILL:
@@ -62,13 +63,15 @@ def run(trainer: Trainer, progress: Progress) -> None:
                         means["gradient_norm"],
                     )
                 rows, begin = [], time.perf_counter()
-            if trainer.step % config.save_every == 0 or last:
+            if is_due:
                 check_in(trainer, log)
                 begin = time.perf_counter()
                 rows = []
             elif trainer.step in EARLY_PICTURES and log is not None:
                 draw(trainer, log)
-            if last:
+            if stopping:
+                if not is_due:  # no validation: the best weights must not depend on where a run was stopped
+                    trainer.save()
                 break
     if log is not None:
         log.close()

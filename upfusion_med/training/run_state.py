@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from upfusion_med.core import InputError, UsageError
-from upfusion_med.training.configuration import PLACES, TrainingConfig
+from upfusion_med.training.configuration import TrainingConfig
 
 
 def write_state(path: Path, config: TrainingConfig, state: Mapping[str, Any]) -> None:
@@ -40,7 +40,7 @@ def read_state(path: Path, config: TrainingConfig, device: torch.device) -> dict
             "Remove it to start anew."
         ) from error
     now = json.loads(json.dumps(asdict(config)))
-    before = {k: v for k, v in state["config"].items() if k not in PLACES}
+    before = {k: v for k, v in state["config"].items() if k not in config.places}
     changed = sorted(k for k, v in before.items() if now.get(k) != v)
     if changed:
         raise UsageError(
