@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from upfusion_med.core import UsageError
-from upfusion_med.evaluation import harness
+from upfusion_med.evaluation import harness, store
 from upfusion_med.evaluation.datasets import folder_pair, get_data_set
 from upfusion_med.evaluation.methods import FolderMethod, Method, RuleMethod, model_method
 from upfusion_med.evaluation.pair_search import find_pairs
 from upfusion_med.evaluation.pairs import pairs_of_folders
 from upfusion_med.metrics import compute
 
-from .conftest import disc, save
+from .conftest import disc, save, warm
 
 METRICS = ("vif", "ssim", "scd")
 ANY = folder_pair("pairs")
@@ -59,6 +59,26 @@ def test_only_what_changed_is_measured_again(folders, tmp_path: Path, monkeypatc
     fresh = harness.run_benchmark(pairs_of_folders(ANY, a, b), rules("max"), METRICS, tmp_path / "fresh")
     assert done[:1] == [1]
     np.testing.assert_array_equal(table.values, fresh.values)
+
+
+def test_uptake_is_read_again_where_the_palette_of_the_set_has_changed(atlas: Path, tmp_path: Path) -> None:
+    def run(folder: str, palette: np.ndarray) -> np.ndarray:
+        rows = [f"warm,{i},{r},{g},{b}" for i, (r, g, b) in enumerate(palette)]
+        (atlas / "colour_scale.csv").write_text("\n".join(["map,index,r,g,b", *rows]) + "\n")
+        pairs = find_pairs(get_data_set("harvard"), atlas)
+        return harness.run_benchmark(pairs, rules("max"), ("uptake_error",), tmp_path / folder).values
+
+    palette = warm(np.arange(256, dtype=np.uint8)[None])[0]
+    first = run("run", palette)
+    turned, fresh = run("run", palette[::-1]), run("fresh", palette[::-1])
+    assert not np.array_equal(first, fresh, equal_nan=True)
+    np.testing.assert_array_equal(turned, fresh)
+
+
+def test_every_place_of_the_measuring_code_holds_a_file() -> None:
+    digests = [store.code_digest((place,)) for place in store._MEASURING_CODE]
+    assert store.code_digest(("upfusion_med/none.py",)) not in digests
+    assert len(set(digests)) == len(digests)
 
 
 def test_further_metrics_are_added_to_earlier_scores(folders, tmp_path: Path) -> None:

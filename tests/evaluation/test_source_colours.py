@@ -97,7 +97,8 @@ def test_the_setting_is_recorded_and_the_reference_is_said(pairs: PairList, tmp_
     turned = with_functional_colours(pairs, " Auto")
     methods: list[Method] = [RuleMethod("max")]
     assert json.loads(json.dumps(run_facts(turned, methods, METRICS, 0)))["functional_colours"] == "auto"
-    assert run_facts(pairs, methods, METRICS, 0)["functional_colours"] == "keep"
+    facts = run_facts(pairs, methods, METRICS, 0, Composition.YCBCR)
+    assert (facts["functional_colours"], facts["colour"]) == ("keep", "ycbcr")
     results = build_results(run_benchmark(turned, methods, METRICS, tmp_path / "run"), turned, title="t")
     assert any("luminance that the networks were given" in line for line in results.protocol)
 

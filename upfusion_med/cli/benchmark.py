@@ -220,13 +220,13 @@ def run(
     names = [m.name for m in methods]
     if reference is not None and reference not in names:
         raise UsageError(f"There is no method '{reference}' in this run; expected one of {', '.join(names)}.")
-    facts = run_facts(pairs, methods, keys, seed)
+    facts = run_facts(pairs, methods, keys, seed, composition)
     with TerminalProgress(quiet) as progress:
         table = run_benchmark(pairs, methods, keys, output, jobs=jobs, composition=composition, progress=progress)
         if not table.scored.any():
             reason = table.failures[0].reason if table.failures else "no method was given"
             raise InputError(f"No pair could be scored; the first reason: {reason}")
-        again = partial(fused_again, output, composition=composition)
+        again = partial(fused_again, output)
         if pairs.data.slices:
             table = with_flicker(table, methods, again)
         rows = published_rows(pairs.data.name) if published else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,7 +80,7 @@ class Bench:
         of_reader = [k for k in self.metrics if k in READER_KEYS]
         try:
             begin = time.perf_counter()
-            fused = self._fused(pair, method, key, a, b)
+            fused = _fused(self.pictures, method, pair, a, b)
             middle = time.perf_counter()
             values = compute(fused, a, b, [k for k in self.metrics if k not in of_reader])
             if of_reader:
@@ -93,11 +94,14 @@ class Bench:
         seconds = {"fuse": round(middle - begin, 4), "metrics": round(time.perf_counter() - middle, 4)}
         return Score(pair.id, method.name, key, values, seconds)
 
-    def _fused(self, pair: Pair, method: Method, key: str, a: Levels, b: Levels) -> Levels:
-        """The fused image; a network's result is kept beside the scores and read again where the key is the same."""
-        if self.pictures is None or method.kind is not Kind.MODEL:
-            return method.fuse(pair, a, b)
-        return _kept(picture_path(self.pictures, method, pair), key, lambda: method.fuse(pair, a, b))
+    @property
+    def way(self) -> str:
+        """How results are measured, for the keys of scores: the composition, and the palettes of the set."""
+        digest = hashlib.sha256()
+        for name, scale in sorted(self.scales.items()):
+            digest.update(f"{name} {scale.shape}".encode())
+            digest.update(scale.tobytes())
+        return f"{self.composition.value} {digest.hexdigest()}"
 
 
 def picture_path(folder: Path, method: Method, pair: Pair) -> Path:
@@ -120,9 +124,7 @@ def read_pair(pair: Pair) -> tuple[Levels, Levels]:
     return a, b
 
 
-def fused_again(
-    output: Path, method: Method, pair: Pair, a: Levels, b: Levels, composition: Composition = Composition.LEGIBLE
-) -> Levels:
+def fused_again(output: Path, method: Method, pair: Pair, a: Levels, b: Levels) -> Levels:
     """The grey result of a method for a pair of a finished run; networks' results are read from the run's folder.
 
     Args:
@@ -131,12 +133,15 @@ def fused_again(
         pair: One of its pairs.
         a: (H, W) luma of A.
         b: (H, W) luma of B.
-        composition: As in the run; it is part of what tells whether a kept result is still valid.
     """
-    if method.kind is not Kind.MODEL:
+    return _fused(output / PICTURES_FOLDER, method, pair, a, b)
+
+
+def _fused(pictures: Path | None, method: Method, pair: Pair, a: Levels, b: Levels) -> Levels:
+    """The fused image; a network's result is kept in ``pictures`` and read again where nothing has changed."""
+    if pictures is None or method.kind is not Kind.MODEL:
         return method.fuse(pair, a, b)
-    key = score_key(pair, method, composition.value)
-    return _kept(picture_path(output / PICTURES_FOLDER, method, pair), key, lambda: method.fuse(pair, a, b))
+    return _kept(picture_path(pictures, method, pair), score_key(pair, method), lambda: method.fuse(pair, a, b))
 
 
 def _kept(path: Path, key: str, fuse: Callable[[], Levels]) -> Levels:
@@ -219,12 +224,12 @@ def _open_tasks(
     bench: Bench, stores: Sequence[ScoreStore], results: dict[tuple[int, int], Score], failures: list[Failure]
 ) -> list[Task]:
     """What is still to be done; scores that hold go to ``results``."""
-    tasks = []
+    tasks, way = [], bench.way
     for index, pair in enumerate(bench.pairs):
         todo = []
         for m, method in enumerate(bench.methods):
             try:
-                key = score_key(pair, method, bench.composition.value)
+                key = score_key(pair, method, way)
             except InputError as error:
                 failures.append(Failure(pair.group, pair.name, method.name, str(error)))
                 continue

@@ -12,10 +12,17 @@ from typing import Any
 from upfusion_med import __version__
 from upfusion_med.evaluation.methods import Method
 from upfusion_med.evaluation.pairs import PairList
+from upfusion_med.evaluation.reader_measures import Composition
 from upfusion_med.evaluation.store import code_digest
 
 
-def run_facts(pairs: PairList, methods: Sequence[Method], metrics: Sequence[str], seed: int) -> dict[str, Any]:
+def run_facts(
+    pairs: PairList,
+    methods: Sequence[Method],
+    metrics: Sequence[str],
+    seed: int,
+    composition: Composition = Composition.LEGIBLE,
+) -> dict[str, Any]:
     """Versions, methods, pairs and settings of a run; nothing in it depends on the clock."""
     return {
         "upfusion_med": __version__,
@@ -25,6 +32,7 @@ def run_facts(pairs: PairList, methods: Sequence[Method], metrics: Sequence[str]
         "data_set": pairs.data.name,
         "pairs": pairs.split,
         "functional_colours": pairs.colours,
+        "colour": composition.value,
         "pair_names": [p.id for p in pairs.pairs],
         "metrics": list(metrics),
         "methods": [m.describe() for m in methods],

@@ -44,10 +44,16 @@ class Score:
 #: Code that values depend on, beside that of the method: a change of it voids earlier scores.
 _MEASURING_CODE = (
     "upfusion_med.metrics/*",
+    "upfusion_med.metrics.catalogue/*",
+    "upfusion_med.io/channels.py",
+    "upfusion_med.io/picture.py",
     "upfusion_med.transforms/colour.py",
     "upfusion_med.transforms/legible_colour.py",
     "upfusion_med.transforms/luts.py",
+    "upfusion_med.transforms/perceptual_ramp.py",
     "upfusion_med.transforms/pseudo_colour.py",
+    "upfusion_med.transforms/pseudo_colours.csv",
+    "upfusion_med.inference/functional_colours.py",
     "upfusion_med.evaluation/picture_levels.py",
     "upfusion_med.evaluation/reader_measures.py",
     "upfusion_med.evaluation/source_colours.py",
@@ -56,12 +62,12 @@ _MEASURING_CODE = (
 
 @cache
 def code_digest(places: tuple[str, ...] = _MEASURING_CODE) -> str:
-    """Digest of Python files, given as ``package/file.py`` or ``package/*``."""
+    """Digest of files, given as ``package/file`` or, all Python files of a package, ``package/*``."""
     digest = hashlib.sha256()
     for place in places:
         package, _, name = place.partition("/")
         for file in sorted(files(package).iterdir(), key=lambda f: f.name):
-            if file.name.endswith(".py") and name in ("*", file.name):
+            if name == file.name or (name == "*" and file.name.endswith(".py")):
                 digest.update(file.name.encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:32]
