@@ -42,6 +42,7 @@ class Trainer:
             like: Weights that a new run takes over where name and shape are its own, such as those of a network that
                 differs in a few parts.
         """
+        self.begin_cpu = time.process_time()
         self.config = config
         self.output = Path(config.output)
         self.processes = processes.join(config.device)
@@ -65,6 +66,7 @@ class Trainer:
         self.average = [p.detach().clone() for p in self.learned]
         self.step = 0
         self.best_score = -math.inf
+        self.earlier_cpu_seconds = 0.0
         self.resume()
         self.parallel = self.processes.wrap(self.network)
 
@@ -89,6 +91,7 @@ class Trainer:
             mine.copy_(saved)
         self.step = int(state["step"])
         self.best_score = float(state.get("best_score", -math.inf))
+        self.earlier_cpu_seconds = float(state.get("cpu_seconds", 0.0))
 
     def save(self) -> None:
         """Write the whole state, atomically."""
@@ -98,6 +101,7 @@ class Trainer:
             "average": self.average,
             "step": self.step,
             "best_score": self.best_score,
+            "cpu_seconds": self.cpu_seconds,
         }
         write_state(self.checkpoint, self.config, state)
 
@@ -194,6 +198,11 @@ class Trainer:
 
         run(self, progress or SilentProgress())
         return self.checkpoint
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of this process so far, with that of earlier sessions up to the checkpoint gone on from."""
+        return self.earlier_cpu_seconds + time.process_time() - self.begin_cpu
 
     @property
     def rate_now(self) -> float:

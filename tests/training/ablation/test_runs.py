@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -105,7 +106,12 @@ def test_a_run_that_a_signal_ends_early_is_not_scored_and_goes_on_later(study, t
     folder = Path(study.output) / "runs" / "full-seed0"
     assert (folder / "checkpoint.pt").is_file()
     assert not (folder / "scores.json").exists()
-    assert [run.steps for run in run_ablation(longer)] == [3]
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    assert 0 < state["cpu_seconds"] < 1000
+    torch.save({**state, "cpu_seconds": 1000.0}, folder / "checkpoint.pt")
+    (run,) = run_ablation(longer)
+    assert run.steps == 3
+    assert run.cpu_seconds > 1000, "the time of both sessions"
 
 
 def test_the_plan_shows_cost_without_training(study, tmp_path, monkeypatch):

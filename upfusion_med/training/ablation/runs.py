@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ class AblationRun:
         gmacs: 10^9 multiply-accumulates of one pair of 256x256.
         trained: Parameters trained.
         steps: Length of the training.
-        cpu_seconds: Processor time of the training.
+        cpu_seconds: Processor time of the training, of all sessions where it was interrupted.
         validation_loss: Loss on crops of held-out infrared-visible scenes; NaN where none is held out.
         facts: What the run depends on; another ablation in the same folder does not take it for its own.
         scores: By split, by pair (``group/name``), by metric.
@@ -86,7 +85,6 @@ def run_one(config: AblationConfig, variant: Variant, seed: int, progress: Progr
     from upfusion_med.training.trainer import Trainer
 
     folder = folder_of(config, variant, seed)
-    begin = time.process_time()
     fields = {**config.training, "overrides": variant.overrides, "seed": seed, "output": str(folder)}
     trainer = Trainer(config_from(fields, "of the ablation"), like=whole_network(config, seed))
     trainer.run(progress)
@@ -94,7 +92,7 @@ def run_one(config: AblationConfig, variant: Variant, seed: int, progress: Progr
         raise KeyboardInterrupt(f"{variant.name}, seed {seed}, is at step {trainer.step} of {trainer.length}.")
     weights = folder / "weights.safetensors"
     export_weights(trainer, weights, half=False)
-    spent = time.process_time() - begin
+    spent = trainer.cpu_seconds
     cost = cost_of(trainer.config.model, variant.overrides)
     run = AblationRun(
         variant=variant.name,
