@@ -66,6 +66,12 @@ def test_no_detection_at_all_scores_zero(tmp_path: Path) -> None:
         ([hit(7, 1, [0, 0, 1, 1])], "of picture 7 and class 1"),
         ([hit(1, 99, [0, 0, 1, 1])], "of picture 1 and class 99"),
         ([hit(1, 1, [0, 0, 1])], "detection 1 lacks"),
+        ([hit(1, 1, [0, 0, 1, math.nan])], "detection 1 has the bbox"),
+        ([hit(1, 1, [0, 0, 1, "1"])], "detection 1 has the bbox"),
+        ([hit(1, 1, [0, 0, -1, 1])], "detection 1 has the bbox"),
+        ([{**hit(1, 1, [0, 0, 1, 1]), "score": "0.9"}], "detection 1 has the score '0.9'"),
+        ([{**hit(1, 1, [0, 0, 1, 1]), "score": math.nan}], "detection 1 has the score nan"),
+        ([{**hit(1, 1, [0, 0, 1, 1]), "image_id": [1]}], r"of picture \[1\] and class 1"),
     ],
 )
 def test_wrong_detections_are_refused(tmp_path: Path, found: Any, message: str) -> None:
@@ -82,6 +88,39 @@ def test_wrong_boxes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "truth.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read as JSON"):
         detection.score_detection(tmp_path / "found.json", tmp_path / "truth.json")
+
+
+BOX = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"images": 1}, "images are no list"),
+        ({"images": [{"file_name": "a"}]}, "entry 1 of images lacks an id"),
+        ({"images": [{"id": 1}, {"id": "2"}]}, "ids of images are numbers and texts"),
+        ({"categories": [{"id": 1}]}, "entry 1 of categories lacks a name"),
+        ({"annotations": {}}, "annotations are no list"),
+        ({"annotations": [5]}, "annotation 1 lacks"),
+        ({"annotations": [BOX, {**BOX, "image_id": 99}]}, "annotation 2 is of picture 99 and class 1"),
+        ({"annotations": [{**BOX, "category_id": 7}]}, "annotation 1 is of picture 1 and class 7"),
+        ({"annotations": [{**BOX, "bbox": [0, 0, math.nan, 5]}]}, "annotation 1 has the bbox"),
+        ({"annotations": [{**BOX, "iscrowd": "no"}]}, "annotation 1 has iscrowd 'no'"),
+    ],
+)
+def test_a_wrong_entry_among_the_true_boxes_is_named(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    found, truth = files(tmp_path, [(1, 1, [0, 0, 50, 40])], [hit(1, 1, [0, 0, 50, 40])])
+    truth.write_text(json.dumps({**json.loads(truth.read_text()), **changed}))
+    with pytest.raises(InputError, match=message):
+        detection.score_detection(found, truth)
+
+
+def test_a_crowd_is_not_missed_and_ids_may_be_texts(tmp_path: Path) -> None:
+    found, truth = files(tmp_path, [], [])
+    boxes = [{**BOX, "image_id": "a"}, {**BOX, "image_id": "a", "bbox": [20, 20, 9, 9], "iscrowd": 1}]
+    truth.write_text(json.dumps({**json.loads(truth.read_text()), "images": [{"id": "a"}], "annotations": boxes}))
+    found.write_text(json.dumps([{**boxes[0], "score": 0.5}]))
+    assert detection.score_detection(found, truth).map == pytest.approx(1.0)
 
 
 def test_the_papers_rows_stand_below_and_are_marked() -> None:

@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from upfusion_med.core import InputError, MissingPackageError
 from upfusion_med.evaluation.published import DETECTION_M3FD, DETECTION_SOURCE, MARK
@@ -50,7 +50,8 @@ def score_detection(detections: Path, truth: Path) -> DetectionScore:
         truth: JSON object with ``images``, ``annotations`` and ``categories``, as COCO's ``instances``.
 
     Raises:
-        InputError: a file cannot be read, a field is missing, or a detection names an unknown picture or class.
+        InputError: a file cannot be read, a field is missing or of a wrong kind, or a box is of a picture or class that
+            does not occur.
         MissingPackageError: pycocotools is not installed.
 
     Source: COCO's own evaluation (101-point interpolated AP, at most 100 detections a picture).
@@ -61,8 +62,8 @@ def score_detection(detections: Path, truth: Path) -> DetectionScore:
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
         raise MissingPackageError("pycocotools", "detection", "score detections") from error
-    boxes, found = _truth(truth), _read(detections)
-    _check_detections(found, boxes, detections)
+    (boxes, ids), found = _truth(truth), _read(detections)
+    _check_detections(found, ids, detections)
     predicted = [
         {**d, "id": n, "iscrowd": 0, "area": d["bbox"][2] * d["bbox"][3]} for n, d in enumerate(found, start=1)
     ]
@@ -100,41 +101,81 @@ def _read(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as JSON ({error}); expected a COCO-style file.") from error
 
 
-def _truth(path: Path) -> dict[str, Any]:
-    """The boxes with the fields that the evaluation needs filled in."""
+class _Ids(NamedTuple):
+    """Ids that occur in a file of true boxes."""
+
+    pictures: frozenset[Any]
+    classes: frozenset[Any]
+
+
+def _truth(path: Path) -> tuple[dict[str, Any], _Ids]:
+    """The boxes, with those fields that the evaluation needs, and the ids of pictures and classes."""
     content = _read(path)
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
         raise InputError(f"{path} lacks images, annotations or categories; expected COCO's 'instances' form.")
+    ids = _Ids(*(_ids_of(content[name], name, path) for name in ("images", "categories")))
+    for number, category in enumerate(content["categories"], start=1):
+        if not isinstance(category.get("name"), str):
+            raise InputError(f"{path}: entry {number} of categories lacks a name; expected a text.")
     if not content["images"]:
         raise InputError(f"{path} lists no picture; expected some.")
+    if not isinstance(content["annotations"], list):
+        raise InputError(f"{path}: annotations are no list; expected COCO's 'instances' form.")
     annotations = []
     for number, annotation in enumerate(content["annotations"], start=1):
-        box = annotation.get("bbox") if isinstance(annotation, dict) else None
-        if not isinstance(box, list) or not _is_box(box) or not {"image_id", "category_id"} <= annotation.keys():
-            raise InputError(f"{path}: annotation {number} lacks image_id, category_id or bbox [x, y, width, height].")
-        area = annotation.get("area", box[2] * box[3])
-        annotations.append({"iscrowd": 0, **annotation, "id": number, "area": area})
-    return {**content, "annotations": annotations}
+        called = f"{path}: annotation {number}"
+        _check_box(annotation, ids, called)
+        crowd = annotation.get("iscrowd", 0)
+        if crowd not in (0, 1):
+            raise InputError(f"{called} has iscrowd {crowd!r}; expected 0 or 1.")
+        box = {key: annotation[key] for key in ("image_id", "category_id", "bbox")}
+        annotations.append({**box, "id": number, "iscrowd": int(crowd), "area": box["bbox"][2] * box["bbox"][3]})
+    return {**content, "annotations": annotations}, ids
 
 
-def _is_box(box: object) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)
+def _ids_of(entries: object, name: str, path: Path) -> frozenset[Any]:
+    if not isinstance(entries, list):
+        raise InputError(f"{path}: {name} are no list; expected COCO's 'instances' form.")
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict) or not _is_id(entry.get("id")):
+            raise InputError(f"{path}: entry {number} of {name} lacks an id; expected a number or a text.")
+    if len({isinstance(entry["id"], str) for entry in entries}) > 1:
+        raise InputError(f"{path}: the ids of {name} are numbers and texts; expected one kind.")
+    return frozenset(entry["id"] for entry in entries)
 
 
-def _check_detections(found: Any, boxes: Mapping[str, Any], path: Path) -> None:
+def _check_box(entry: object, ids: _Ids, called: str) -> None:
+    """Refuse a box without its fields, one that is none, or one of a picture or class that does not occur."""
+    fields = entry if isinstance(entry, dict) else {}
+    box = fields.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not {"image_id", "category_id"} <= fields.keys():
+        raise InputError(f"{called} lacks image_id, category_id or bbox [x, y, width, height].")
+    if not all(map(_is_number, box)) or min(box[2:]) < 0:
+        raise InputError(f"{called} has the bbox {box}; expected finite numbers, width and height of 0 or more.")
+    picture, kind = fields["image_id"], fields["category_id"]
+    occurs = _is_id(picture) and _is_id(kind) and picture in ids.pictures and kind in ids.classes
+    if not occurs:
+        raise InputError(
+            f"{called} is of picture {picture} and class {kind}; expected ids that occur among images and categories."
+        )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) or _is_number(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_detections(found: Any, ids: _Ids, path: Path) -> None:
     if not isinstance(found, list):
         raise InputError(f"{path} holds no list; expected COCO's list of detections.")
-    pictures = {i["id"] for i in boxes["images"]}
-    classes = {c["id"] for c in boxes["categories"]}
     for number, detection in enumerate(found, start=1):
-        fields = detection if isinstance(detection, dict) else {}
-        if not {"image_id", "category_id", "score"} <= fields.keys() or not _is_box(fields.get("bbox")):
-            raise InputError(f"{path}: detection {number} lacks image_id, category_id, score or bbox.")
-        if fields["image_id"] not in pictures or fields["category_id"] not in classes:
-            raise InputError(
-                f"{path}: detection {number} is of picture {fields['image_id']} and class {fields['category_id']}; "
-                "expected numbers that occur among the boxes."
-            )
+        called = f"{path}: detection {number}"
+        _check_box(detection, ids, called)
+        if not _is_number(detection.get("score")):
+            raise InputError(f"{called} has the score {detection.get('score')!r}; expected a finite number.")
 
 
 def markdown(scores: Mapping[str, DetectionScore], published: bool = True) -> str:
