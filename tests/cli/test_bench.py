@@ -33,6 +33,29 @@ def test_pictures_can_be_timed_instead(tmp_path: Path) -> None:
     assert isinstance(runner.invoke(app, ["metrics", *paths[:2]]).exception, UsageError)
 
 
+@pytest.mark.parametrize("size", [-3, 0, 40])
+def test_a_pair_too_small_for_the_metrics_is_refused(size: int) -> None:
+    error = runner.invoke(app, ["metrics", "--size", str(size), "--repeats", "1"]).exception
+    assert isinstance(error, UsageError)
+    assert f"size is {size}; expected 41 or more" in str(error)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["volume", "-o", "file"], ["volume", "-o", "file/below"], ["unexplained", "--root", ".", "-o", "file/x.png"],
+     ["unexplained", "--root", ".", "-o", "."], ["unexplained", "--root", ".", "-o", "x.png", "--worst", "0"]],
+)  # fmt: skip
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    error = runner.invoke(app, words).exception
+    assert isinstance(error, UsageError)
+    assert any(said in str(error) for said in ("file is a file", ". is a folder", "0 worst pairs"))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_timings_have_both_sides_where_the_usual_loop_has_the_metric() -> None:
     rows = {row.name: row for row in measure_metrics(*synthetic_pair(44), 1)}
     assert all(row.double > 0 for row in rows.values())

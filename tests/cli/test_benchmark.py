@@ -98,6 +98,7 @@ def test_a_run_without_any_usable_pair_is_an_error(folders: Path) -> None:
         (("folders", "--a", "a", "--b", "b", "--model", "nosuch"), "no model 'nosuch'"),
         (("folders", "--a", "a", "--b", "b", "--fused", "average=fused"), "Two methods are called 'average'"),
         (("msrs", "--root", ".", "--pairs", "baseline", "--split", "test"), "both given"),
+        (("folders", "--a", "a", "--b", "b", "--seed", "-1"), "The seed is -1; expected 0 or more"),
     ],
 )
 def test_wrong_calls_are_refused_before_anything_is_written(
@@ -106,6 +107,18 @@ def test_wrong_calls_are_refused_before_anything_is_written(
     monkeypatch.chdir(folders)
     assert message in call("benchmark", *words, "-o", "run", fails=UsageError)
     assert not (folders / "run").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+@pytest.mark.parametrize("command", [("benchmark", "folders"), ("evaluate", "--fused", "fused")])
+def test_an_output_that_is_a_file_is_refused_and_kept(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], place: str
+) -> None:
+    monkeypatch.chdir(folders)
+    Path("file").write_text("mine")
+    said = call(*command, "--a", "a", "--b", "b", "--metrics", "vif", "-o", place, fails=UsageError)
+    assert f"The output {place} cannot be a folder: file is a file" in said
+    assert Path("file").read_text() == "mine"
 
 
 def test_help_names_the_sets_and_rules() -> None:

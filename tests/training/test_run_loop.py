@@ -173,6 +173,12 @@ def test_a_damaged_checkpoint_is_told(config):
             Trainer(config)
 
 
+def test_an_output_that_is_a_file_is_refused(config, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="file is a file"):
+        Trainer(replace(config, output=str(tmp_path / "file" / "run")))
+
+
 def test_pairs_to_validate_on_are_spread_evenly():
     assert spread(list(range(10)), 4) == [0, 2, 5, 7]
     assert spread(list(range(2)), 4) == [0, 1]

@@ -18,7 +18,7 @@ app.command("volume")(bench_volume.volume)
 
 @app.command()
 def metrics(
-    size: Annotated[int, typer.Option(help="Side of the synthetic pair in pixels.")] = 256,
+    size: Annotated[int, typer.Option(help="Side of the synthetic pair in pixels, 41 or more.")] = 256,
     repeats: Annotated[int, typer.Option(help="Turns; the fastest run counts.")] = 10,
     image_a: Annotated[
         Optional[Path],  # noqa: UP045
@@ -35,12 +35,15 @@ def metrics(
 
     from upfusion_med.core import UsageError
     from upfusion_med.evaluation.metric_speed import TIMED, measure_metrics, synthetic_pair
+    from upfusion_med.metrics.visual_information import SMALLEST_SIDE
 
     if (image_a is None) != (image_b is None):
         raise UsageError("One of --image-a and --image-b was given; expected both or none.")
     if repeats < 1:
         raise UsageError(f"The number of repeats is {repeats}; expected 1 or more.")
     if image_a is None or image_b is None:
+        if size < SMALLEST_SIDE:
+            raise UsageError(f"The size is {size}; expected {SMALLEST_SIDE} or more.")
         a, b = synthetic_pair(size)
     else:
         from upfusion_med.evaluation.picture_levels import grey, read_levels

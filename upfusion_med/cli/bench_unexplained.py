@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from upfusion_med.cli.bench_options import DataOption, ModelOption, RootOption, SplitOption
-from upfusion_med.core import Device
+from upfusion_med.core import Device, UsageError
 
 
 def unexplained(
@@ -37,7 +37,13 @@ def unexplained(
     from upfusion_med.evaluation.methods import Method, RuleMethod, model_method
     from upfusion_med.evaluation.pair_search import find_pairs
     from upfusion_med.evaluation.unexplained_picture import WHITE_LEVELS, draw_maps, worst_pairs
+    from upfusion_med.io.output_place import check_output_folder
 
+    check_output_folder(output.parent)
+    if output.is_dir():
+        raise UsageError(f"The output {output} is a folder; expected the name of a picture (PNG).")
+    if worst < 1:
+        raise UsageError(f"The {worst} worst pairs were asked for; expected 1 or more.")
     found = find_pairs(get_data_set(data), root, split)
     rules = ["max", "laplacian"] if method is None else method
     methods: list[Method] = [model_method(model, None, Device.AUTO), *(RuleMethod(name) for name in rules)]

@@ -47,7 +47,10 @@ def volume(
     from upfusion_med.evaluation.volume_ways import compare_ways
     from upfusion_med.inference.backends.choice import backend_for
     from upfusion_med.inference.fusion import read_study
+    from upfusion_med.io.output_place import check_output_folder
 
+    if output is not None:
+        check_output_folder(output)
     if (mri is None) != (functional is None):
         raise UsageError("One volume was given; expected an MRI and a functional volume, or none for the phantom.")
     if every < 1:

@@ -202,7 +202,12 @@ def run(
     pairs: PairList, methods: list[Method], metrics: str | None, output: Path, reference: str | None,
     published: bool, jobs: int, seed: int, report: bool, quiet: bool, colour: str = "legible",
 ) -> Results:  # fmt: skip
-    """Score, work out the sections, write the files."""
+    """Score, work out the sections, write the files.
+
+    Raises:
+        UsageError: what was asked for does not exist, or the output is a file; nothing is written then.
+        InputError: no pair could be scored.
+    """
     from upfusion_med.cli.progress import TerminalProgress
     from upfusion_med.evaluation.columns import parse_metrics
     from upfusion_med.evaluation.harness import fused_again, run_benchmark
@@ -214,7 +219,11 @@ def run(
     from upfusion_med.evaluation.run_record import run_facts, write_record
     from upfusion_med.evaluation.slice_stacks import with_flicker
     from upfusion_med.evaluation.tables import write_tables
+    from upfusion_med.io.output_place import check_output_folder
 
+    check_output_folder(output)
+    if seed < 0:
+        raise UsageError(f"The seed is {seed}; expected 0 or more.")
     keys = parse_metrics(metrics, pairs.is_medical)
     composition = Composition(colour)
     names = [m.name for m in methods]

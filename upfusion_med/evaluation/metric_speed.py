@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import InputError
+from upfusion_med.metrics.visual_information import SMALLEST_SIDE
 
 #: Ours and the reference's name of each metric that the usual loop has.
 TIMED = {"vif": "vif_sum", "q_abf": "q_abf", "ssim": "ssim_sum", "scd": "scd", "mi": "mi_nats"}
@@ -70,7 +71,7 @@ def measure_metrics(a: NDArray[np.float64], b: NDArray[np.float64], repeats: int
     """Time the metrics of the usual loop, one by one and together, the checks of the images, and Q_P, on one thread.
 
     Args:
-        a: (H, W) in 0..255, sides of at least 41.
+        a: (H, W) in 0..255, sides of at least `SMALLEST_SIDE`.
         b: As ``a``.
         repeats: Turns; the fastest counts.
 
@@ -85,8 +86,10 @@ def measure_metrics(a: NDArray[np.float64], b: NDArray[np.float64], repeats: int
     from upfusion_med.evaluation.reference_evaluator import REFERENCE_METRICS, evaluate
     from upfusion_med.metrics import compute
 
-    if a.shape != b.shape or min(a.shape) < 41:
-        raise InputError(f"The images have shapes {a.shape} and {b.shape}; expected one shape, sides of at least 41.")
+    if a.shape != b.shape or min(a.shape) < SMALLEST_SIDE:
+        raise InputError(
+            f"The images have shapes {a.shape} and {b.shape}; expected one shape, sides of at least {SMALLEST_SIDE}."
+        )
     fused = np.floor((a + b + 1) / 2)
 
     def timing(name: str, keys: tuple[str, ...], usual: Callable[..., Any] | None, *, single: bool) -> Timing:

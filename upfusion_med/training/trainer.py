@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from upfusion_med.core import InputError, Progress, SilentProgress, UsageError
+from upfusion_med.io.output_place import check_output_folder
 from upfusion_med.networks import create
 from upfusion_med.networks.explanation import full_precision
 from upfusion_med.networks.growth import grow
@@ -41,10 +42,15 @@ class Trainer:
             config: Everything the run depends on.
             like: Weights that a new run takes over where name and shape are its own, such as those of a network that
                 differs in a few parts.
+
+        Raises:
+            UsageError: the output is a file, or an earlier run there belongs to another configuration.
+            InputError: a file of the configuration cannot be read.
         """
         self.begin_cpu = time.process_time()
         self.config = config
         self.output = Path(config.output)
+        check_output_folder(self.output)
         self.processes = processes.join(config.device)
         self.device = self.processes.device
         self.mine = self.processes.share(config.microbatches)
