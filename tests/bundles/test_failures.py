@@ -92,7 +92,7 @@ def test_an_output_that_cannot_be_made_is_found_before_any_work(bundles, study, 
 
 def test_one_study_is_never_written_over_an_earlier_one(study, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "report.json").write_text("{}")
+    (tmp_path / "out" / "report.json").write_text('{"files": ["report.json"]}')
     data = study_list(mri=str(study[0]), functional=str(study[1]))
     kept = StudyDataset(data, transform=dict, output_dir=str(tmp_path / "out"))
     assert len(kept) == 1 and "add --redo True" in kept[0]["failure"].reason

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,9 +89,20 @@ def test_a_folder_that_is_no_model_and_a_wrong_prompt_are_named(exported, tmp_pa
         OnnxBackend(exported[1], prompt="mri_pett")
 
 
-def test_an_existing_folder_is_not_replaced_unless_forced(exported):
+def test_an_existing_model_is_replaced_only_when_forced_and_other_files_never(exported, tmp_path, monkeypatch):
     from upfusion_med.weights.onnx_export import export_onnx
 
     with pytest.raises(UsageError, match="exists"):
         export_onnx(exported[0], exported[1])
     assert len(export_onnx(exported[0], exported[1], force=True)) == 3
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "thesis.txt").write_text("mine")
+    for folder in (tmp_path, Path()):
+        with pytest.raises(UsageError, match="holds sub"):
+            export_onnx(exported[0], folder, force=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["sub", "thesis.txt"]
+    monkeypatch.chdir(tmp_path / "sub")
+    (tmp_path / "sub" / "thesis.txt").unlink()
+    export_onnx(exported[0], Path())
+    assert sorted(path.name for path in Path().iterdir()) == ["decide.onnx", "fuse.onnx", "model.json"]

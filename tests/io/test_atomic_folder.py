@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
 from upfusion_med.core import RuntimeFailure, UsageError
-from upfusion_med.io.atomic_folder import atomic_folder
+from upfusion_med.io.atomic_folder import atomic_folder, folder_contents, moved_into
 
 
 def test_folder_appears_when_all_is_written(tmp_path):
@@ -16,11 +17,53 @@ def test_folder_appears_when_all_is_written(tmp_path):
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["b"]
 
 
-def test_empty_folder_is_filled(tmp_path):
+def test_a_folder_that_is_there_is_filled_from_within_as_a_mount_point_must_be(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
-    with atomic_folder(tmp_path / "out") as beside:
-        (beside / "one.txt").write_text("1")
-    assert (tmp_path / "out" / "one.txt").exists()
+    monkeypatch.chdir(tmp_path / "out")
+    for place in ("../out", "."):
+        with atomic_folder(place) as hidden:
+            (hidden / "one.txt").write_text("1")
+            assert [p.name for p in tmp_path.iterdir()] == ["out"]
+            assert [p.name[0] for p in (tmp_path / "out").iterdir()] == ["."]
+        assert [p.name for p in (tmp_path / "out").iterdir()] == ["one.txt"]
+        (tmp_path / "out" / "one.txt").unlink()
+
+
+def test_an_error_while_files_are_moved_puts_everything_back(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a").write_text("old")
+    (out / "z").write_text("old")
+    moves = []
+    real = Path.replace
+
+    def interrupted(self, target):
+        moves.append(self.name)
+        if len(moves) == 4:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with pytest.raises(KeyboardInterrupt), moved_into(out, [out / "z", out / "a"], last="a") as new:
+        (new / "a").write_text("new")
+        (new / "b").write_text("new")
+        monkeypatch.setattr(Path, "replace", interrupted)
+    assert moves[:4] == ["a", "z", "b", "a"], "the last goes first and comes last"
+    assert sorted((p.name, p.read_text()) for p in out.iterdir()) == [("a", "old"), ("z", "old")]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_killed_runs_left_hidden_is_no_content_and_goes(tmp_path):
+    out = tmp_path / "out"
+    for left in (out / ".out.0123abcd.part", tmp_path / ".out.89abcdef.part"):
+        (left / "new").mkdir(parents=True)
+        (left / "new" / "image.nii").write_text("patient")
+    (tmp_path / ".out.backup.part").mkdir()
+    assert folder_contents(out) == []
+    with atomic_folder(out) as new:
+        (new / "one.txt").write_text("1")
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        ".out.backup.part", "out", "out/one.txt"
+    ]  # fmt: skip
 
 
 def test_nothing_is_left_after_an_error(tmp_path):

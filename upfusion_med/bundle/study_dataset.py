@@ -12,12 +12,10 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from upfusion_med.core import InputError, UpFusionError, UsageError
-from upfusion_med.inference.result import check_output
+from upfusion_med.core import InputError, UpFusionError
+from upfusion_med.inference.output_folder import REPORT, check_output
 
 log = logging.getLogger(__name__)
-#: Written last into the folder of a study: where it lies, the study is done.
-DONE_FILE = "report.json"
 
 
 def _read_only(values: Mapping[Any, Any]) -> MappingProxyType[Any, Any]:
@@ -54,8 +52,8 @@ class StudyDataset(Dataset[dict[str, Any]]):
         data: From `study_list`.
         transform: Applied to each study.
         output_dir: Where results will be written; empty or None: nowhere. Named studies that are done there (their
-            report exists) are left out, so that a run can be resumed; a place that cannot be written is found before
-            any work is done.
+            report, which is written last, exists) are left out, so that a run can be resumed; a place that cannot be
+            written is found before any work is done.
         redo: Do all studies again.
     """
 
@@ -78,7 +76,7 @@ class StudyDataset(Dataset[dict[str, Any]]):
         name = study.get("name")
         if self.output_dir is None or self.redo or not name or "failure" in study:
             return False
-        return (self.output_dir / name / DONE_FILE).is_file()
+        return (self.output_dir / name / REPORT).is_file()
 
     def __len__(self) -> int:
         return len(self.data)
@@ -91,15 +89,8 @@ class StudyDataset(Dataset[dict[str, Any]]):
             return {"name": name, "failure": Failure(item["failure"], InputError.exit_code)}
         try:
             if self.output_dir is not None:
-                self._check(self.output_dir / name)
+                inputs = (item.get("mri"), item.get("functional"))
+                check_output(self.output_dir / name, self.redo, inputs, "--redo True")
             return self.transform(item)
         except Exception as error:
             return {"name": name, "failure": failure_of(error)}
-
-    def _check(self, folder: Path) -> None:
-        check_output(folder, force=True)
-        if not self.redo and folder.is_dir() and any(folder.iterdir()):
-            raise UsageError(
-                f"The output folder {folder} is not empty; choose another --output_dir, or add --redo True to write "
-                "into it."
-            )

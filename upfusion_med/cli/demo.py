@@ -24,7 +24,12 @@ def demo(
         typer.Option(help="Write the two images into this folder as well: mri.nii.gz, simulated_pet.nii.gz."),
     ] = None,
     formats: Annotated[str, typer.Option("--format", help="Files to write, comma-separated.")] = "nifti,nrrd,png",
-    force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Write into a folder that is not empty; the result of an earlier run there is replaced."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary.")] = False,
 ) -> None:
     """Fuse a template MRI with a SIMULATED FDG-PET: try everything before you have a study at hand.
@@ -33,7 +38,7 @@ def demo(
     """
     from upfusion_med.cli.fuse import parse_formats, run
     from upfusion_med.inference.demo_study import demo_study
-    from upfusion_med.inference.result import check_output
+    from upfusion_med.inference.output_folder import check_output
 
     wanted = parse_formats(formats)
     check_output(output, force)

@@ -33,7 +33,7 @@ def dicom(
     """Write a fused volume as RGB Secondary Capture, one file a slice."""
     import numpy as np
 
-    from upfusion_med.inference.result import check_output
+    from upfusion_med.inference.output_folder import check_output
     from upfusion_med.io import Deidentifier, load_volume, save_colour_series
 
     check_output(output, force=False)

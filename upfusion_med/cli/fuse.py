@@ -265,7 +265,12 @@ def fuse(
             rich_help_panel=_OUTPUT,
         ),
     ] = ProgressOption.AUTO,
-    force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Write into a folder that is not empty; the result of an earlier run there is replaced."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no summary.")] = False,
 ) -> None:
     """Fuse an MRI with a PET, SPECT or CT study, or a visible with an infrared picture.
@@ -319,9 +324,9 @@ def run(
     from upfusion_med.cli.progress import JsonProgress, TerminalProgress
     from upfusion_med.core.notice import NOT_FOR_DIAGNOSTIC_USE
     from upfusion_med.inference import fuse as fuse_study
-    from upfusion_med.inference.result import check_output
+    from upfusion_med.inference.output_folder import check_output
 
-    check_output(output, force)
+    check_output(output, force, (mri, functional))
     as_json = told is ProgressOption.JSON
     with JsonProgress() if as_json else TerminalProgress(quiet or told is ProgressOption.NONE) as progress:
         result = fuse_study(mri, functional, settings, progress=progress)  # type: ignore[arg-type]

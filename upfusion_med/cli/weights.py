@@ -35,7 +35,7 @@ def convert(
 def export(
     model: Annotated[str, typer.Argument(help="Model name (see: upfusion info) or a .safetensors file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the two graphs and model.json.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an exported model in that folder.")] = False,
 ) -> None:
     """Write a model as ONNX graphs: `upfusion fuse --model FOLDER` then needs onnxruntime, not PyTorch."""
     from upfusion_med.weights import load_checkpoint

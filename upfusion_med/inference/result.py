@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -15,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import OutputFormat, RuntimeFailure, SliceAxis, UsageError, Volume
+from upfusion_med.core import OutputFormat, SliceAxis, UsageError, Volume
 from upfusion_med.inference.attribution import AttributionMap, attribution_colours
 from upfusion_med.inference.contact_sheet import Legend, render_contact_sheet
+from upfusion_med.inference.output_folder import REPORT, check_output, written_before
 from upfusion_med.io import (
     FIRST_SERIES_NUMBER,
     Deidentifier,
     SourceStudy,
+    moved_into,
     new_source_study,
     save_cine,
     save_colour_multiframe,
@@ -44,26 +43,6 @@ if TYPE_CHECKING:
 
 _DICOM_FORMATS = (OutputFormat.DICOM, OutputFormat.DICOM_MULTIFRAME, OutputFormat.PARAMETRIC_MAP)
 DEFAULT_FORMATS = (OutputFormat.NIFTI, OutputFormat.NRRD, OutputFormat.PNG)
-
-
-def check_output(folder: Path, force: bool) -> None:
-    """Refuse a folder that holds something or can never be written, before any work is done.
-
-    Raises:
-        UsageError: the folder or one above it is a file, or it is not empty and ``force`` is not given.
-        RuntimeFailure: the folder it would be made in cannot be written.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"The output {folder} is a file; expected a folder that is empty or does not exist.")
-    if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise UsageError(
-            f"The output folder {folder} is not empty; choose another one, or add --force to write into it."
-        )
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir():
-        raise UsageError(f"The output {folder} would lie in {above}, which is a file; choose another folder.")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise RuntimeFailure(f"The output {folder} cannot be made: {above} cannot be written. Choose another folder.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +143,7 @@ class FusionResult:
         Args:
             folder: Made if it does not exist; must be empty unless ``force``.
             formats: Which volume formats; for a pair of pictures only PNG is written.
-            force: Write into a folder that holds something; files of the same name are replaced.
+            force: Write into a folder that holds something; what an earlier run wrote there is replaced, all of it.
             deidentify: Remove what identifies the patient from DICOM output (PS3.15 basic profile).
             burn_in_note: Draw the notice into the pixels of DICOM colour images.
 
@@ -177,25 +156,8 @@ class FusionResult:
         """
         folder = Path(folder)
         check_output(folder, force)
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        except OSError as error:
-            raise RuntimeFailure(f"The output folder {folder} cannot be made: {error.strerror}.") from error
-        try:
-            names = self._write(beside, set(formats), deidentify, burn_in_note)
-            folder.mkdir(exist_ok=True)
-            for name in names:
-                if (folder / name).is_dir():
-                    shutil.rmtree(folder / name)
-                (beside / name).replace(folder / name)
-        except OSError as error:
-            raise RuntimeFailure(
-                f"The result could not be written to {folder}: {error.strerror}; free disk space or choose "
-                "another folder."
-            ) from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        with moved_into(folder, written_before(folder), last=REPORT) as new:
+            names = self._write(new, set(formats), deidentify, burn_in_note)
         return [folder / name for name in names]
 
     def _write(self, folder: Path, formats: set[OutputFormat], deidentify: bool, burn_in_note: bool) -> list[str]:
@@ -209,8 +171,9 @@ class FusionResult:
             self.contact_sheet().save(folder / "contact_sheet.png")
         if self.transform is not None:
             save_transform(folder / "mri_to_functional.tfm", self.transform)
-        (folder / "report.json").write_text(json.dumps(self.report, indent=2) + "\n")
-        return sorted(f.name for f in folder.iterdir())
+        names = sorted([*(f.name for f in folder.iterdir()), REPORT])
+        (folder / REPORT).write_text(json.dumps({**self.report, "files": names}, indent=2) + "\n")
+        return names
 
     def _write_volumes(self, folder: Path, formats: set[OutputFormat]) -> None:
         scalars = {"fused_luminance": np.asarray(self.luminance.array, np.float32)}

@@ -1,6 +1,7 @@
 """Readers and writers: NIfTI, NRRD, MetaImage, pictures, DICOM. The only room that touches image files."""
 
 from upfusion_med.core import FrameChoice
+from upfusion_med.io.atomic_folder import folder_contents, moved_into, was_cut_short
 from upfusion_med.io.dicom import (
     Deidentifier,
     SeriesSummary,
@@ -41,9 +42,11 @@ __all__ = [
     "StudySummary",
     "describe_kind",
     "describe_study",
+    "folder_contents",
     "list_series",
     "load_source",
     "load_volume",
+    "moved_into",
     "new_source_study",
     "read_source_study",
     "read_transform",
@@ -58,4 +61,5 @@ __all__ = [
     "save_scalar_nifti",
     "save_scalar_nrrd",
     "save_transform",
+    "was_cut_short",
 ]

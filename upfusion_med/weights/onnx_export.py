@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -17,12 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from upfusion_med.core import MissingPackageError, UsageError
+from upfusion_med.io import folder_contents, moved_into
 from upfusion_med.networks.configuration import TEXT_WIDTH
 from upfusion_med.networks.scope import RecordingScope, VolumeScope
 from upfusion_med.networks.upfusion import UPFusion
 from upfusion_med.weights.checkpoint import Checkpoint
 
 OPSET = 17
+CARD = "model.json"
+#: All that is written, and all that is replaced.
+FILES = frozenset({"decide.onnx", "fuse.onnx", CARD})
 FORMAT_VERSION = 2
 
 
@@ -54,13 +56,14 @@ def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) ->
     Args:
         checkpoint: The weights.
         folder: Where to; made if it does not exist.
-        force: Replace a folder that exists.
+        force: Replace an exported model that lies there.
 
     Returns:
         The written files.
 
     Raises:
-        UsageError: another family of networks, or the folder exists.
+        UsageError: another family of networks, or the folder holds a model that is not to be replaced, or other files.
+        RuntimeFailure: the folder cannot be written.
         MissingPackageError: the package ``onnx`` is not installed.
     """
     try:
@@ -70,16 +73,13 @@ def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) ->
     network = checkpoint.network()
     if not isinstance(network, UPFusion):
         raise UsageError(f"The network {checkpoint.model} cannot be exported; expected one of the upfusion family.")
-    if folder.exists() and not force:
-        raise UsageError(f"{folder} exists; choose another place or add --force.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    replaced = _replaced(folder, force)
+    with moved_into(folder, replaced, last=CARD) as new:
         with warnings.catch_warnings():
             # The branches that the tracer warns of depend on the network's shape, which is fixed here.
             warnings.simplefilter("ignore", torch.jit.TracerWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
-            names = _export_graphs(network, beside)
+            names = _export_graphs(network, new)
         prompts = checkpoint.prompts
         card = {
             "format_version": FORMAT_VERSION,
@@ -90,14 +90,21 @@ def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) ->
             "prompts": dict(prompts.sentences),
             "codes": {name: [float(v) for v in code] for name, code in prompts.codes.items()},
         }
-        (beside / "model.json").write_text(json.dumps(card))
-        beside.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.replace(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return sorted(folder.iterdir())
+        (new / CARD).write_text(json.dumps(card))
+    return [folder / name for name in sorted(FILES)]
+
+
+def _replaced(folder: Path, force: bool) -> list[Path]:
+    """The files of an exported model in a folder."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; expected a folder that is empty or does not exist.")
+    found = folder_contents(folder) if folder.exists() else []
+    other = [path.name for path in found if path.name not in FILES or not path.is_file()]
+    if other:
+        raise UsageError(f"{folder} exists and holds {other[0]}, which is no part of a model; choose another place.")
+    if found and not force:
+        raise UsageError(f"{folder} exists and holds a model; choose another place or add --force.")
+    return found
 
 
 def _export_graphs(network: UPFusion, folder: Path) -> list[str]:
