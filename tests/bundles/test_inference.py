@@ -19,9 +19,11 @@ from pydicom import dcmread
 
 from tests.bundles.conftest import BUNDLES, NAMES
 from tests.bundles.workflows import workflow
-from tests.io.dicom_phantom import PATIENT_FACTS
-from upfusion_med.core import FuseSettings, Modality, OutputFormat, Pooling, SliceAxis, Volume
+from tests.io.dicom_phantom import CT, MR, PATIENT_FACTS, slices, write
+from upfusion_med.bundle import LoadStudyd, PrepareStudyd
+from upfusion_med.core import FuseSettings, InputError, Modality, OutputFormat, Pooling, SliceAxis, Volume
 from upfusion_med.inference import fuse
+from upfusion_med.inference.fusion import read_study
 from upfusion_med.io import SUV_UNITS, load_volume
 
 
@@ -93,6 +95,21 @@ def test_dicom_goes_in_and_out_as_with_the_package(bundles, dicom_study, tmp_pat
         assert ours.ImagePositionPatient == theirs.ImagePositionPatient
         assert ours.SOPClassUID == theirs.SOPClassUID
         assert PATIENT_FACTS[0] not in str(ours.PatientName) and ours.PatientIdentityRemoved == "YES"
+
+
+def test_two_patients_and_a_tilt_are_told_and_taken_as_by_the_package(tmp_path):
+    mri = write(tmp_path / "mr", slices(sop=MR, series="a", step=(0, 0, 2.5)))
+    other = {"series": "b", "step": (0, 0.8, 3.0), "tweak": lambda d, _: setattr(d, "PatientID", "SOMEBODY-ELSE")}
+    ct = write(tmp_path / "ct", slices(sop=CT, **other))
+    pair = {"mri": str(mri), "functional": str(ct)}
+    with pytest.raises(InputError, match="tilted stack"):
+        LoadStudyd()(pair)
+    settings = {"accept_tilt": True}
+    study = PrepareStudyd(settings)(LoadStudyd(settings)(pair))["study"]
+    of_package = read_study(mri, ct, FuseSettings(accept_tilt=True))
+    assert study.prepared.facts["warnings"] == of_package.prepared.facts["warnings"]
+    assert "different values of Patient ID" in study.prepared.facts["warnings"][-1]
+    np.testing.assert_allclose(study.prepared.functional, of_package.prepared.functional, atol=1e-6)
 
 
 def test_infrared_pictures_are_fused_as_the_package_does(bundles, pictures, tmp_path):

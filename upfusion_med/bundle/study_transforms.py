@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,8 @@ from torch import Tensor
 
 from upfusion_med.bundle.meta_volume import to_meta, to_volume
 from upfusion_med.bundle.study_settings import fuse_settings
-from upfusion_med.core import InputError, OutputFormat, UsageError
-from upfusion_med.inference.fusion import FUNCTIONAL_ROLES, MRI_ROLES, Study, finish
-from upfusion_med.inference.modality_choice import choose_modality
-from upfusion_med.inference.preparation import prepare
-from upfusion_med.io import load_source
+from upfusion_med.core import FuseSettings, InputError, OutputFormat, UsageError, Volume
+from upfusion_med.inference.fusion import finish, load_functional, load_mri, prepare_study
 
 
 class LoadStudyd(Transform):
@@ -43,30 +40,22 @@ class LoadStudyd(Transform):
             UsageError: a wrong setting.
         """
         chosen = fuse_settings({**self.settings, **(data.get("settings") or {})})
-        mri = {"series": chosen.mri_series, "roles": MRI_ROLES, "frame": chosen.mri_frame}
-        functional = {
-            "series": chosen.functional_series,
-            "roles": FUNCTIONAL_ROLES,
-            "frame": chosen.functional_frame,
-            "quantity": chosen.quantity,
-        }
         return {
             **data,
-            **_loaded(data, "mri", "MRI", mri),
-            **_loaded(data, "functional", "functional image", functional),
+            **_loaded(data, "mri", load_mri, chosen),
+            **_loaded(data, "functional", load_functional, chosen),
         }
 
 
-def _loaded(data: Mapping[str, Any], key: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _loaded(
+    data: Mapping[str, Any], key: str, load: Callable[..., tuple[Volume, Any]], settings: FuseSettings
+) -> dict[str, Any]:
     value = data.get(key)
     if value is None:
         raise InputError(f"The study has no '{key}'; expected a path or a tensor (1, X, Y, Z) under that key.")
     if isinstance(value, Tensor):
         return {key: value, f"{key}_source": data.get(f"{key}_source")}
-    try:
-        volume, source = load_source(value, **options)
-    except InputError as error:
-        raise InputError(f"The {name} cannot be used. {error}") from error
+    volume, source = load(value, settings)
     return {key: to_meta(volume, filename_or_obj=str(value)), f"{key}_source": source}
 
 
@@ -93,16 +82,8 @@ class PrepareStudyd(Transform):
         settings = fuse_settings({**self.settings, **(data.get("settings") or {})})
         mri, functional = to_volume(data["mri"]), to_volume(data["functional"])
         file = getattr(data["functional"], "meta", {}).get("filename_or_obj")
-        choice = choose_modality(settings.modality, functional, Path(file) if file else None)
-        study = Study(
-            mri,
-            functional,
-            choice,
-            prepare(mri, functional, choice, settings),
-            settings,
-            data.get("mri_source"),
-            data.get("functional_source"),
-        )
+        sources = (data.get("mri_source"), data.get("functional_source"))
+        study = prepare_study(mri, functional, settings, *sources, path=Path(file) if file else None)
         image = np.stack([study.prepared.functional, study.display_mri])
         place = torch.from_numpy(mri.affine.copy())
         return {**data, "study": study, "image": MetaTensor(torch.from_numpy(image), affine=place)}

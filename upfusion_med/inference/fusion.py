@@ -13,7 +13,6 @@ import numpy as np
 from upfusion_med.core import (
     RGB_LEVELS,
     Blend,
-    FrameChoice,
     FuseSettings,
     InputError,
     Modality,
@@ -127,26 +126,69 @@ def read_study(
     progress, clock = progress or SilentProgress(), clock or Clock()
     progress.stage("reading", 2)
     with clock("read"):
-        first, mri_study = _load(
-            mri, "MRI", settings.mri_series, MRI_ROLES, None, settings.mri_frame, settings.accept_tilt
-        )
+        first, mri_study = load_mri(mri, settings)
         progress.advance()
-        second, functional_study = _load(
-            functional,
-            "functional image",
-            settings.functional_series,
-            FUNCTIONAL_ROLES,
-            settings.quantity,
-            settings.functional_frame,
-            settings.accept_tilt,
-        )
+        second, functional_study = load_functional(functional, settings)
         progress.advance()
-    choice = choose_modality(settings.modality, second, _path(functional))
     with clock("prepare"):
-        prepared = prepare(first, second, choice, settings, progress)
+        return prepare_study(
+            first, second, settings, mri_study, functional_study, path=_path(functional), progress=progress
+        )
+
+
+def load_mri(source: Source, settings: FuseSettings) -> tuple[Volume, SourceStudy | None]:
+    """The MRI of a study, and the headers of its DICOM series.
+
+    Raises:
+        InputError: it cannot be used; the message says why.
+    """
+    return _load(source, "MRI", settings, series=settings.mri_series, roles=MRI_ROLES, frame=settings.mri_frame)
+
+
+def load_functional(source: Source, settings: FuseSettings) -> tuple[Volume, SourceStudy | None]:
+    """The functional image of a study, as `load_mri`."""
+    return _load(
+        source,
+        "functional image",
+        settings,
+        series=settings.functional_series,
+        roles=FUNCTIONAL_ROLES,
+        quantity=settings.quantity,
+        frame=settings.functional_frame,
+    )
+
+
+def prepare_study(
+    mri: Volume,
+    functional: Volume,
+    settings: FuseSettings,
+    mri_study: SourceStudy | None = None,
+    functional_study: SourceStudy | None = None,
+    *,
+    path: Path | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Choose the modality, and bring both images onto the MRI's grid and into display range.
+
+    Args:
+        mri: As read.
+        functional: As read.
+        settings: What the user chose.
+        mri_study: Headers of the MRI's DICOM series, or None.
+        functional_study: Headers of the functional DICOM series, or None. Where the two are of different patients, the
+            report warns of it.
+        path: Where the functional image came from; its name may tell the modality.
+        progress: Told how far the work is.
+
+    Raises:
+        InputError: the images cannot be fused: constant, not finite, of the wrong kind, not in one space.
+        UsageError: a wrong setting.
+    """
+    choice = choose_modality(settings.modality, functional, path)
+    prepared = prepare(mri, functional, choice, settings, progress or SilentProgress())
     if mri_study is not None and functional_study is not None and not mri_study.is_same_patient(functional_study):
         prepared.facts["warnings"].append(_TWO_PATIENTS)
-    return Study(first, second, choice, prepared, settings, mri_study, functional_study)
+    return Study(mri, functional, choice, prepared, settings, mri_study, functional_study)
 
 
 def run_network(
@@ -213,18 +255,10 @@ def _path(source: Source) -> Path | None:
     return None if isinstance(source, Volume) else Path(source)
 
 
-def _load(
-    source: Source,
-    name: str,
-    series: str | None,
-    roles: tuple[tuple[str, ...], ...],
-    quantity: str | None,
-    frame: FrameChoice,
-    accept_tilt: bool,
-) -> tuple[Volume, SourceStudy | None]:
+def _load(source: Source, name: str, settings: FuseSettings, **options: Any) -> tuple[Volume, SourceStudy | None]:
     if isinstance(source, Volume):
         return source, None
     try:
-        return load_source(source, series=series, roles=roles, quantity=quantity, frame=frame, accept_tilt=accept_tilt)
+        return load_source(source, accept_tilt=settings.accept_tilt, **options)
     except InputError as error:
         raise InputError(f"The {name} cannot be used. {error}") from error
