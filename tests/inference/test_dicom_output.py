@@ -6,7 +6,7 @@ import pytest
 
 from tests.inference.maximum_backend import MaximumBackend
 from tests.io.dicom_phantom import CT, MR, PATIENT_FACTS, PT, slices, write
-from upfusion_med.core import FuseSettings, InputError, Modality, OutputFormat, Volume
+from upfusion_med.core import FuseSettings, InputError, Modality, OutputFormat, UsageError, Volume
 from upfusion_med.inference import fuse
 from upfusion_med.inference.fusion import read_study
 from upfusion_med.io import load_volume
@@ -63,6 +63,11 @@ def test_two_patients_are_warned_of_and_no_dicom_is_written(tmp_path):
     with pytest.raises(InputError, match="expected one patient"):
         result.save(tmp_path / "out", [OutputFormat.DICOM])
     assert not (tmp_path / "out").exists()
+    settings = FuseSettings(lut="no table: found after the patients")
+    with pytest.raises(InputError, match="Choose other formats"):
+        fuse(tmp_path / "mr", tmp_path / "ct", settings, formats=[OutputFormat.NIFTI, OutputFormat.PARAMETRIC_MAP])
+    with pytest.raises(UsageError, match="no table"):
+        fuse(tmp_path / "mr", tmp_path / "ct", settings, formats=[OutputFormat.NIFTI])
 
 
 def test_the_report_names_nobody(result):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, get_args, get_type_hints
 
-from upfusion_med.core import FuseSettings, UsageError
+from upfusion_med.core import FuseSettings, OutputFormat, UsageError
 
 #: Settings that a bundle decides elsewhere, and where.
 _ELSEWHERE = {
@@ -48,3 +48,17 @@ def _converted(name: str, value: Any, kind: Any) -> Any:
                 words = ", ".join(str(word.value) for word in part)
                 raise UsageError(f"The setting {name} is '{value}'; expected one of {words}.") from error
     return tuple(value) if isinstance(value, list) else value
+
+
+def output_formats(words: Sequence[str] | str) -> tuple[OutputFormat, ...]:
+    """Formats from their words, a list or separated by commas.
+
+    Raises:
+        UsageError: an unknown format.
+    """
+    words = words.split(",") if isinstance(words, str) else list(words)
+    try:
+        return tuple(OutputFormat(word) for word in words)
+    except ValueError as error:
+        known = ", ".join(f.value for f in OutputFormat)
+        raise UsageError(f"The formats are {', '.join(words)}; expected some of {known}.") from error

@@ -13,8 +13,8 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from upfusion_med.bundle.meta_volume import to_meta, to_volume
-from upfusion_med.bundle.study_settings import fuse_settings
-from upfusion_med.core import FuseSettings, InputError, OutputFormat, UsageError, Volume
+from upfusion_med.bundle.study_settings import fuse_settings, output_formats
+from upfusion_med.core import FuseSettings, InputError, Volume
 from upfusion_med.inference.fusion import finish, load_functional, load_mri, prepare_study
 
 
@@ -67,23 +67,26 @@ class PrepareStudyd(Transform):
 
     Args:
         settings: As `fuse_settings` takes them; a study's own ``settings`` come on top.
+        formats: As `SaveStudyd` takes them; what it would refuse is refused before any work is done.
     """
 
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        self.settings = dict(settings or {})
+    def __init__(self, settings: Mapping[str, Any] | None = None, formats: Sequence[str] | str = ()) -> None:
+        self.settings, self.formats = dict(settings or {}), output_formats(formats)
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Uses ``mri`` and ``functional`` as `LoadStudyd` leaves them.
 
         Raises:
-            InputError: the images cannot be fused: constant, not finite, of the wrong kind, not in one space.
+            InputError: the images cannot be fused: constant, not finite, of the wrong kind, not in one space, of two
+                patients where DICOM is wanted.
             UsageError: a wrong setting.
         """
         settings = fuse_settings({**self.settings, **(data.get("settings") or {})})
         mri, functional = to_volume(data["mri"]), to_volume(data["functional"])
         file = getattr(data["functional"], "meta", {}).get("filename_or_obj")
         sources = (data.get("mri_source"), data.get("functional_source"))
-        study = prepare_study(mri, functional, settings, *sources, path=Path(file) if file else None)
+        path = Path(file) if file else None
+        study = prepare_study(mri, functional, settings, *sources, path=path, formats=self.formats)
         image = np.stack([study.prepared.functional, study.display_mri])
         place = torch.from_numpy(mri.affine.copy())
         return {**data, "study": study, "image": MetaTensor(torch.from_numpy(image), affine=place)}
@@ -120,12 +123,7 @@ class SaveStudyd(Transform):
         burn_in_note: bool = False,
         redo: bool = False,
     ) -> None:
-        words = formats.split(",") if isinstance(formats, str) else list(formats)
-        try:
-            self.formats = tuple(OutputFormat(word) for word in words)
-        except ValueError as error:
-            known = ", ".join(f.value for f in OutputFormat)
-            raise UsageError(f"The formats are {', '.join(words)}; expected some of {known}.") from error
+        self.formats = output_formats(formats)
         self.output_dir, self.redo = output_dir, redo
         self.options = {"deidentify": deidentify, "burn_in_note": burn_in_note}
 

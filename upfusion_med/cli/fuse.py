@@ -329,7 +329,7 @@ def run(
     check_output(output, force, (mri, functional))
     as_json = told is ProgressOption.JSON
     with JsonProgress() if as_json else TerminalProgress(quiet or told is ProgressOption.NONE) as progress:
-        result = fuse_study(mri, functional, settings, progress=progress)  # type: ignore[arg-type]
+        result = fuse_study(mri, functional, settings, progress=progress, formats=formats)  # type: ignore[arg-type]
         progress.stage("writing", 1)
         files = result.save(output, formats, force=force, deidentify=deidentify, burn_in_note=burn_in_note)
         progress.advance()

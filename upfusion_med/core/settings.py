@@ -70,6 +70,11 @@ class OutputFormat(str, Enum):
     TIFF_STACK = "tiff-stack"
     CINE = "cine"
 
+    @property
+    def is_dicom(self) -> bool:
+        """Whether it is written into the study of the sources."""
+        return self in (OutputFormat.DICOM, OutputFormat.DICOM_MULTIFRAME, OutputFormat.PARAMETRIC_MAP)
+
 
 @dataclass(frozen=True)
 class FuseSettings:

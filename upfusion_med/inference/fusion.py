@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from upfusion_med.core import (
     FuseSettings,
     InputError,
     Modality,
+    OutputFormat,
     Progress,
     SilentProgress,
     Volume,
@@ -49,6 +50,7 @@ def fuse(
     *,
     backend: Backend | None = None,
     progress: Progress | None = None,
+    formats: Collection[OutputFormat] = (),
 ) -> FusionResult:
     """Fuse an MRI and a functional study (PET, SPECT, CT), or two pictures.
 
@@ -58,6 +60,7 @@ def fuse(
         settings: What the user chose; defaults otherwise.
         backend: Runs the network; default: ``settings.model``, on PyTorch or ONNX Runtime.
         progress: Told how far the work is.
+        formats: What the result will be saved as; what would be refused then is refused before any work is done.
 
     Returns:
         The fused colour volume on the grid of ``mri``, its luminance, and the report.
@@ -70,7 +73,7 @@ def fuse(
     settings = settings or FuseSettings()
     progress = progress or SilentProgress()
     clock = Clock()
-    study = read_study(mri, functional, settings, progress=progress, clock=clock)
+    study = read_study(mri, functional, settings, progress=progress, clock=clock, formats=formats)
     if settings.blend is Blend.ALPHA:
         return finish(study, None, {"model": f"none: alpha blending, {settings.alpha:g} functional"}, clock=clock)
     with clock("model"):
@@ -121,6 +124,7 @@ def read_study(
     *,
     progress: Progress | None = None,
     clock: Clock | None = None,
+    formats: Collection[OutputFormat] = (),
 ) -> Study:
     """The first half of `fuse`: read both images and prepare them; no network is needed."""
     progress, clock = progress or SilentProgress(), clock or Clock()
@@ -132,7 +136,14 @@ def read_study(
         progress.advance()
     with clock("prepare"):
         return prepare_study(
-            first, second, settings, mri_study, functional_study, path=_path(functional), progress=progress
+            first,
+            second,
+            settings,
+            mri_study,
+            functional_study,
+            path=_path(functional),
+            formats=formats,
+            progress=progress,
         )
 
 
@@ -166,6 +177,7 @@ def prepare_study(
     functional_study: SourceStudy | None = None,
     *,
     path: Path | None = None,
+    formats: Collection[OutputFormat] = (),
     progress: Progress | None = None,
 ) -> Study:
     """Choose the modality, and bring both images onto the MRI's grid and into display range.
@@ -178,15 +190,20 @@ def prepare_study(
         functional_study: Headers of the functional DICOM series, or None. Where the two are of different patients, the
             report warns of it.
         path: Where the functional image came from; its name may tell the modality.
+        formats: See `fuse`.
         progress: Told how far the work is.
 
     Raises:
-        InputError: the images cannot be fused: constant, not finite, of the wrong kind, not in one space.
+        InputError: the images cannot be fused: constant, not finite, of the wrong kind, not in one space; or they are
+            of different patients, and DICOM is wanted.
         UsageError: a wrong setting.
     """
+    two_patients = bool(mri_study and functional_study and not mri_study.is_same_patient(functional_study))
+    if two_patients and not mri.is_picture and any(f.is_dicom for f in formats):
+        raise InputError(f"{_TWO_PATIENTS} Choose other formats, or images of one patient.")
     choice = choose_modality(settings.modality, functional, path)
     prepared = prepare(mri, functional, choice, settings, progress or SilentProgress())
-    if mri_study is not None and functional_study is not None and not mri_study.is_same_patient(functional_study):
+    if two_patients:
         prepared.facts["warnings"].append(_TWO_PATIENTS)
     return Study(mri, functional, choice, prepared, settings, mri_study, functional_study)
 

@@ -41,7 +41,6 @@ from upfusion_med.transforms.window import Window
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_DICOM_FORMATS = (OutputFormat.DICOM, OutputFormat.DICOM_MULTIFRAME, OutputFormat.PARAMETRIC_MAP)
 DEFAULT_FORMATS = (OutputFormat.NIFTI, OutputFormat.NRRD, OutputFormat.PNG)
 
 
@@ -202,7 +201,7 @@ class FusionResult:
         self, folder: Path, formats: set[OutputFormat], deidentifier: Deidentifier | None, burn_in_note: bool
     ) -> None:
         """The DICOM objects, all in one study, each in a series of its own number."""
-        kinds = [f for f in _DICOM_FORMATS if f in formats]
+        kinds = [f for f in OutputFormat if f.is_dicom and f in formats]
         if not kinds:
             return
         modality = self.report["modality"]["value"].upper()
