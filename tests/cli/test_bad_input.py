@@ -154,6 +154,32 @@ def test_a_full_disk_leaves_nothing(written, tmp_path, pair):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_cancelled_command_leaves_nothing(number, tmp_path, pair):
+    before = sorted(tmp_path.rglob("*"))
+    how = ["fuse", *map(str, pair), "--output", str(tmp_path / "out"), "--modality", "pet", "--blend", "alpha"]
+    script = f"""
+import os, signal, sys
+import upfusion_med.inference.result as result
+from upfusion_med.cli.main import main
+result.save_rgb_nrrd = lambda *_: os.kill(os.getpid(), signal.{number})
+sys.argv = ["upfusion", *{how!r}]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 130 and "Traceback" not in done.stderr, done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_the_system_refuses_is_said_without_a_traceback(tmp_path, pair, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "place")
+
+    monkeypatch.setattr("upfusion_med.inference.fuse", refuse)
+    code, _, err = run_command("fuse", *pair, "--output", tmp_path / "out")
+    check_refusal(code, 4, err, ("Permission denied (place)", "rights"))
+
+
 def test_too_little_memory_is_a_failure_of_the_machine(tmp_path, pair):
     ramp = np.broadcast_to(np.arange(250, dtype=np.uint8), (800, 800, 250))
     big = tmp_path / "big.nii.gz"

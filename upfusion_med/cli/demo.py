@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from upfusion_med.core.errors import UsageError
 from upfusion_med.core.modality import Modality
 from upfusion_med.core.settings import Device, FuseSettings
 
 if TYPE_CHECKING:
     from upfusion_med.inference.demo_study import DemoStudy
+
+_INPUTS = ("mri.nii.gz", "simulated_pet.nii.gz")
 
 
 def demo(
@@ -21,7 +24,10 @@ def demo(
     lut: Annotated[str, typer.Option(help="Colour table of the uptake (see: upfusion info).")] = "ember",
     inputs: Annotated[
         Optional[Path],  # noqa: UP045 (typer reads it)
-        typer.Option(help="Write the two images into this folder as well: mri.nii.gz, simulated_pet.nii.gz."),
+        typer.Option(
+            help="Write the two images into this folder as well: mri.nii.gz, simulated_pet.nii.gz. Files of these "
+            "names are replaced only with --force."
+        ),
     ] = None,
     formats: Annotated[str, typer.Option("--format", help="Files to write, comma-separated.")] = "nifti,nrrd,png",
     force: Annotated[
@@ -42,13 +48,23 @@ def demo(
 
     wanted = parse_formats(formats)
     check_output(output, force)
+    if inputs is not None:
+        _check_inputs(inputs, force)
     study = demo_study()
     if not quiet:
         typer.echo(study.description)
-    if inputs is not None:
-        _save_inputs(study, inputs)
     settings = FuseSettings(modality=Modality.PET, model=model, device=device, lut=lut)
     run(study.mri, study.functional, settings, output, wanted, force, quiet)
+    if inputs is not None:
+        _save_inputs(study, inputs)
+
+
+def _check_inputs(folder: Path, force: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; expected a folder for the two images.")
+    there = [name for name in _INPUTS if (folder / name).exists()]
+    if there and not force:
+        raise UsageError(f"{folder / there[0]} exists; choose another folder for the inputs, or add --force.")
 
 
 def _save_inputs(study: DemoStudy, folder: Path) -> None:
@@ -57,5 +73,5 @@ def _save_inputs(study: DemoStudy, folder: Path) -> None:
     from upfusion_med.io import save_scalar_nifti
 
     folder.mkdir(parents=True, exist_ok=True)
-    save_scalar_nifti(folder / "mri.nii.gz", study.mri.array.astype(np.float32), study.mri.affine)
-    save_scalar_nifti(folder / "simulated_pet.nii.gz", study.functional.array, study.functional.affine)
+    for name, image in zip(_INPUTS, (study.mri, study.functional), strict=True):
+        save_scalar_nifti(folder / name, image.array.astype(np.float32), image.affine)

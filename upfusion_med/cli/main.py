@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from typing import Annotated
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -22,7 +27,7 @@ from upfusion_med.cli import (
     train,
     weights,
 )
-from upfusion_med.core.errors import UpFusionError
+from upfusion_med.core.errors import RuntimeFailure, UpFusionError
 
 EPILOG = "Exit codes: 0 done, 2 wrong call, 3 wrong input, 4 the machine failed. Not for diagnostic use."
 
@@ -75,26 +80,58 @@ app.add_typer(
 )
 
 
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, by which Slicer and batch systems cancel, ends a command as Ctrl-C does: what was begun is cleaned up.
+
+    ``upfusion train`` puts its own answer in this one's place while it trains.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refuse(message: str, exit_code: int) -> NoReturn:
+    typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+    typer.echo(message, err=True)
+    sys.exit(exit_code)
+
+
 def main() -> None:
     """Run the command line; the entry point of the script ``upfusion``."""
     try:
-        app()
+        with _terminated_as_interrupted():
+            app()
     except UpFusionError as error:
         if "--debug" in sys.argv:
             raise
-        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        _refuse(str(error), error.exit_code)
     except MemoryError:
         if "--debug" in sys.argv:
             raise
-        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(
+        _refuse(
             "There is not enough memory for these images; nothing was written. Close other programs, crop or resample "
             "the images, or fuse fewer slices at once (--batch-size 1).",
-            err=True,
+            RuntimeFailure.exit_code,
         )
-        sys.exit(4)
+    except OSError as error:
+        if "--debug" in sys.argv:
+            raise
+        place = "" if error.filename is None else f" ({error.filename})"
+        _refuse(
+            f"The system refused to read or write a file: {error.strerror or type(error).__name__}{place}. Check its "
+            "rights and the free space, or choose another place.",
+            RuntimeFailure.exit_code,
+        )
     except KeyboardInterrupt:
         typer.echo("Interrupted; no output was finished.", err=True)
         sys.exit(130)
