@@ -16,7 +16,7 @@ pytest.importorskip("ignite", reason="pytorch-ignite is not installed (extra 'mo
 from tests.bundles.conftest import NAMES
 from tests.bundles.workflows import workflow
 from tests.io.dicom_phantom import MR, slices, write
-from upfusion_med.bundle import StudyDataset, fuse_settings, study_list
+from upfusion_med.bundle import SaveStudyd, StudyDataset, fuse_settings, study_list
 from upfusion_med.core import FuseSettings, InputError, Registering, UsageError
 
 
@@ -135,10 +135,26 @@ def test_settings_come_from_their_words_and_wrong_ones_are_refused():
         ({"colour": 1}, "no setting colour"),
         ({"register": "elastic"}, "expected one of auto, never, rigid"),
         ({"device": "cuda"}, "--device decides it"),
-        ({"opacity": "much"}, "setting"),
+        ({"opacity": "much"}, "expected two finite numbers"),
+        ({"functional_window": [0, 10, 20]}, "expected two finite numbers"),
+        ({"bias_correction": "no"}, "expected True or False"),
+        ({"attribution": 1}, "expected True or False"),
     ):
         with pytest.raises(UsageError, match=words):
             fuse_settings(wrong)
+
+
+def test_the_word_false_is_not_true(study, tmp_path):
+    assert not fuse_settings({"bias_correction": "false"}).bias_correction
+    assert fuse_settings({"bias_correction": "True"}).bias_correction
+    (tmp_path / "p" / "report.json").parent.mkdir()
+    (tmp_path / "p" / "report.json").write_text("{}")
+    data = [{"name": "p", "mri": str(study[0]), "functional": str(study[1])}]
+    assert StudyDataset(data, dict, str(tmp_path), redo="false").done == ["p"]
+    saved = SaveStudyd(str(tmp_path), deidentify="false", burn_in_note="true", redo="False")
+    assert saved.options == {"deidentify": False, "burn_in_note": True} and saved.redo is False
+    with pytest.raises(UsageError, match="deidentify is 'yes'"):
+        SaveStudyd(str(tmp_path), deidentify="yes")
 
 
 @pytest.mark.parametrize(

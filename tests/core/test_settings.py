@@ -5,7 +5,20 @@ import pytest
 from upfusion_med.core import FuseSettings, UsageError
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"mri_window": (5.0, 5.0)}, {"functional_window": (2.0, 1.0)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"mri_window": (5.0, 5.0)},
+        {"functional_window": (2.0, 1.0)},
+        {"functional_window": (0,)},
+        {"functional_window": (0, 10, 20)},
+        {"functional_window": ("0", "10")},
+        {"mri_window": 5},
+        {"mri_window": (0, float("inf"))},
+        {"opacity": (False, True)},
+    ],
+)
 def test_settings_that_cannot_work_are_refused_at_the_door(wrong):
     with pytest.raises(UsageError):
         FuseSettings(**wrong)

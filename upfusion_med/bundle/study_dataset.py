@@ -12,6 +12,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from upfusion_med.bundle.study_settings import as_bool
 from upfusion_med.core import InputError, UpFusionError
 from upfusion_med.inference.output_folder import REPORT, check_output
 
@@ -54,7 +55,7 @@ class StudyDataset(Dataset[dict[str, Any]]):
         output_dir: Where results will be written; empty or None: nowhere. Named studies that are done there (their
             report, which is written last, exists) are left out, so that a run can be resumed; a place that cannot be
             written is found before any work is done.
-        redo: Do all studies again.
+        redo: Do all studies again; a truth value, or the word for it.
     """
 
     def __init__(
@@ -62,9 +63,9 @@ class StudyDataset(Dataset[dict[str, Any]]):
         data: Sequence[Mapping[str, Any]],
         transform: Callable[[dict[str, Any]], dict[str, Any]],
         output_dir: str | None = None,
-        redo: bool = False,
+        redo: bool | str = False,
     ) -> None:
-        self.transform, self.redo = transform, redo
+        self.transform, self.redo = transform, as_bool("redo", redo)
         self.output_dir = Path(output_dir) if output_dir else None
         studies = [dict(item) for item in data]
         done = [self._is_done(study) for study in studies]

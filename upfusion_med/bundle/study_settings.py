@@ -47,7 +47,23 @@ def _converted(name: str, value: Any, kind: Any) -> Any:
             except ValueError as error:
                 words = ", ".join(str(word.value) for word in part)
                 raise UsageError(f"The setting {name} is '{value}'; expected one of {words}.") from error
+    if kind is bool:
+        return as_bool(name, value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def as_bool(name: str, value: Any) -> bool:
+    """A truth value as configurations and command lines give it: itself, or the words true and false.
+
+    Raises:
+        UsageError: anything else, so that no word counts as true because it is there.
+    """
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "false": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise UsageError(f"The setting {name} is {value!r}; expected True or False.")
 
 
 def output_formats(words: Sequence[str] | str) -> tuple[OutputFormat, ...]:

@@ -13,7 +13,7 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from upfusion_med.bundle.meta_volume import to_meta, to_volume
-from upfusion_med.bundle.study_settings import fuse_settings, output_formats
+from upfusion_med.bundle.study_settings import as_bool, fuse_settings, output_formats
 from upfusion_med.core import FuseSettings, InputError, Volume
 from upfusion_med.inference.fusion import finish, load_functional, load_mri, prepare_study
 
@@ -111,21 +111,26 @@ class SaveStudyd(Transform):
         burn_in_note: Draw the notice into the pixels of DICOM output.
         redo: Replace what an earlier run wrote.
 
+    The last three are truth values, or the words for them.
+
     Raises:
-        UsageError: an unknown format.
+        UsageError: an unknown format, or a truth value that is none.
     """
 
     def __init__(
         self,
         output_dir: str | None,
         formats: Sequence[str] | str = ("nifti", "nrrd", "png"),
-        deidentify: bool = False,
-        burn_in_note: bool = False,
-        redo: bool = False,
+        deidentify: bool | str = False,
+        burn_in_note: bool | str = False,
+        redo: bool | str = False,
     ) -> None:
         self.formats = output_formats(formats)
-        self.output_dir, self.redo = output_dir, redo
-        self.options = {"deidentify": deidentify, "burn_in_note": burn_in_note}
+        self.output_dir, self.redo = output_dir, as_bool("redo", redo)
+        self.options = {
+            "deidentify": as_bool("deidentify", deidentify),
+            "burn_in_note": as_bool("burn_in_note", burn_in_note),
+        }
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Adds ``files``, the written paths."""

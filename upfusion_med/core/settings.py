@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from math import isfinite
+from numbers import Real
+from typing import Any, Literal
 
 from upfusion_med.core.errors import UsageError
 from upfusion_med.core.modality import Modality
@@ -115,7 +118,7 @@ class FuseSettings:
         report_uids: Write DICOM UIDs into the report as they are; otherwise their hashes.
 
     Raises:
-        UsageError: a batch size below 1, an empty window, a share outside 0..1.
+        UsageError: a batch size below 1, a pair that is not two finite numbers, an empty window, a share outside 0..1.
     """
 
     modality: Modality | None = None
@@ -146,6 +149,8 @@ class FuseSettings:
     report_uids: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("mri_window", "functional_window", "opacity"):
+            _check_pair(name, getattr(self, name))
         if self.batch_size < 1:
             raise UsageError(f"The batch size is {self.batch_size}; expected 1 or more.")
         if self.mri_brightness is not None and not 0 < self.mri_brightness <= 1:
@@ -165,3 +170,11 @@ class FuseSettings:
             window = getattr(self, name)
             if window is not None and not window[0] < window[1]:
                 raise UsageError(f"The {name} is {window[0]} to {window[1]}; expected low < high.")
+
+
+def _check_pair(name: str, value: Any) -> None:
+    if value is None:
+        return
+    parts = tuple(value) if isinstance(value, Iterable) else ()
+    if len(parts) != 2 or not all(isinstance(v, Real) and not isinstance(v, bool) and isfinite(v) for v in parts):
+        raise UsageError(f"The setting {name} is {value!r}; expected two finite numbers, low and high.")
