@@ -1,12 +1,12 @@
 """What the MONAI bundles are made of: configurations name these classes and hold no logic. Importing needs MONAI."""
 
-from upfusion_med.core import MissingPackageError
+from upfusion_med.core import package_failure
 
 try:
     import ignite  # noqa: F401
     import monai  # noqa: F401
 except ImportError as error:
-    raise MissingPackageError(error.name or "monai", "monai", "use the MONAI bundles") from error
+    raise package_failure(error, "monai", "monai", "use the MONAI bundles") from error
 
 from upfusion_med.bundle.devices import (
     across_ranks,

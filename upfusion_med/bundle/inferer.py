@@ -15,7 +15,7 @@ from upfusion_med.bundle.network import PairNetwork
 from upfusion_med.core import InputError, Modality, Pooling, RuntimeFailure
 from upfusion_med.inference import engine
 from upfusion_med.inference.backends.base import Context, FloatArray
-from upfusion_med.inference.backends.torch import keep_freed_memory
+from upfusion_med.inference.backends.torch import keep_freed_memory, ran_out_of_memory
 from upfusion_med.networks.scope import RecordingScope, Scope, SliceScope, VolumeScope
 
 
@@ -55,7 +55,9 @@ class NetworkBackend:
                 image = torch.from_numpy(np.stack([functional, mri], axis=1)).to(self.code.device)
                 fused = self.network.fuse(image, self.code, scope).clamp(0, 1)
                 return np.asarray(fused[:, 0].float().cpu().numpy())
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
             raise RuntimeFailure(
                 f"Out of memory on {self.code.device} with {len(functional)} slices of {functional.shape[1:]} at once; "
                 "use a smaller batch size, or the CPU."

@@ -1,6 +1,13 @@
 """Values that every room shares: volumes, geometry, modalities, errors, progress, settings."""
 
-from upfusion_med.core.errors import InputError, MissingPackageError, RuntimeFailure, UpFusionError, UsageError
+from upfusion_med.core.errors import (
+    InputError,
+    MissingPackageError,
+    RuntimeFailure,
+    UpFusionError,
+    UsageError,
+    package_failure,
+)
 from upfusion_med.core.geometry import RAS_FROM_LPS, Geometry
 from upfusion_med.core.modality import Modality
 from upfusion_med.core.notice import NOT_FOR_DIAGNOSTIC_USE
@@ -40,4 +47,5 @@ __all__ = [
     "UpFusionError",
     "UsageError",
     "Volume",
+    "package_failure",
 ]

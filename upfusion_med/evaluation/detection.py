@@ -14,7 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from upfusion_med.core import InputError, MissingPackageError
+from upfusion_med.core import InputError, package_failure
 from upfusion_med.evaluation.published import DETECTION_M3FD, DETECTION_SOURCE, MARK
 
 #: Classes of M3FD in the order of the paper's table.
@@ -61,7 +61,7 @@ def score_detection(detections: Path, truth: Path) -> DetectionScore:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError as error:
-        raise MissingPackageError("pycocotools", "detection", "score detections") from error
+        raise package_failure(error, "pycocotools", "detection", "score detections") from error
     (boxes, ids), found = _truth(truth), _read(detections)
     _check_detections(found, ids, detections)
     predicted = [

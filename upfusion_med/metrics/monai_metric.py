@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from upfusion_med.core import InputError, MissingPackageError
+from upfusion_med.core import InputError, package_failure
 from upfusion_med.metrics.catalogue import metric_spec
 from upfusion_med.metrics.compute import compute_batch
 
@@ -15,7 +15,7 @@ try:
     from monai.metrics import CumulativeIterationMetric
     from monai.metrics.utils import do_metric_reduction
 except ImportError as error:  # pragma: no cover - exercised by a test that hides the package
-    raise MissingPackageError("monai", "test", "use a fusion metric inside MONAI's engines") from error
+    raise package_failure(error, "monai", "test", "use a fusion metric inside MONAI's engines") from error
 
 
 class FusionIterationMetric(CumulativeIterationMetric):

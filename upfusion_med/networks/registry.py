@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upfusion_med.core import InputError, MissingPackageError, UsageError
+from upfusion_med.core import InputError, UsageError, package_failure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,7 +94,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
-        raise MissingPackageError("safetensors", "torch", "read network weights") from error
+        raise package_failure(error, "safetensors", "torch", "read network weights") from error
     if not path.is_file():
         raise InputError(f"There is no file {path}; expected network weights in a .safetensors file.")
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upfusion_med.core import InputError, MissingPackageError
+from upfusion_med.core import InputError, package_failure
 from upfusion_med.networks.registry import CODE_PREFIX
 from upfusion_med.weights.prompts import PromptTable
 from upfusion_med.weights.safetensors_header import sort_metadata
@@ -66,7 +66,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
-        raise MissingPackageError("safetensors", "torch", "read weights") from error
+        raise package_failure(error, "safetensors", "torch", "read weights") from error
     if not path.is_file():
         raise InputError(f"There is no weights file {path}; expected a .safetensors file or a model name.")
     try:

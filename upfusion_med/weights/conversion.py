@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upfusion_med.core import InputError, MissingPackageError, RuntimeFailure, UsageError
+from upfusion_med.core import InputError, RuntimeFailure, UsageError, package_failure
 from upfusion_med.weights.checkpoint import sha256_of
 from upfusion_med.weights.prompts import UNIVERSAL
 from upfusion_med.weights.safetensors_header import sort_metadata
@@ -245,7 +245,7 @@ def write_weights(state: Mapping[str, Tensor], destination: Path, metadata: Mapp
         from safetensors import SafetensorError
         from safetensors.torch import save_file
     except ImportError as error:
-        raise MissingPackageError("safetensors", "torch", "write network weights") from error
+        raise package_failure(error, "safetensors", "torch", "write network weights") from error
     part = destination.with_name(f".{destination.name}.{os.getpid()}.part")
     try:
         save_file(dict(state), part, metadata=dict(metadata))

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upfusion_med.core import MissingPackageError, UsageError
+from upfusion_med.core import UsageError, package_failure
 from upfusion_med.io import folder_contents, moved_into
 from upfusion_med.networks.configuration import TEXT_WIDTH
 from upfusion_med.networks.scope import RecordingScope, VolumeScope
@@ -69,7 +69,7 @@ def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) ->
     try:
         import onnx  # noqa: F401 (torch's exporter needs it and says so less clearly)
     except ImportError as error:
-        raise MissingPackageError("onnx", "export", "export a network to ONNX") from error
+        raise package_failure(error, "onnx", "export", "export a network to ONNX") from error
     network = checkpoint.network()
     if not isinstance(network, UPFusion):
         raise UsageError(f"The network {checkpoint.model} cannot be exported; expected one of the upfusion family.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from upfusion_med.core import Device, InputError, MissingPackageError, Modality, RuntimeFailure, UsageError
+from upfusion_med.core import Device, InputError, Modality, RuntimeFailure, UsageError, package_failure
 from upfusion_med.inference.backends.base import Context, FloatArray
 from upfusion_med.weights.prompts import PromptTable
 
@@ -48,7 +48,7 @@ class OnnxBackend:
         try:
             import onnxruntime
         except ImportError as error:
-            raise MissingPackageError("onnxruntime", "onnx", "run an exported network") from error
+            raise package_failure(error, "onnxruntime", "onnx", "run an exported network") from error
         if not is_exported_model(folder):
             raise InputError(f"{folder} is not an exported model; expected a folder with {', '.join(FILES)}.")
         try:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from upfusion_med.core import Device, MissingPackageError, Modality, RuntimeFailure, UsageError
+from upfusion_med.core import Device, Modality, RuntimeFailure, UsageError, package_failure
 from upfusion_med.inference.backends.base import Context, FloatArray
 
 try:
     import torch
-except ImportError as error:
-    raise MissingPackageError("torch", "torch", "run the networks") from error
+except (ImportError, OSError) as error:
+    raise package_failure(error, "torch", "torch", "run the networks") from error
 
 from upfusion_med.networks.scope import RecordingScope, SliceScope, VolumeScope
 from upfusion_med.weights import Checkpoint, load_checkpoint
@@ -31,6 +31,11 @@ def keep_freed_memory() -> None:
             libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
         except (OSError, AttributeError):  # another C library: only slower
             return
+
+
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether an error of a network says that there is no memory; on the CPU torch raises a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def choose_device(device: Device) -> torch.device:
@@ -102,8 +107,11 @@ class TorchBackend:
                 b = torch.from_numpy(np.ascontiguousarray(mri)).unsqueeze(1).to(self.device)
                 fused = self.network(a, b, self.code, scope).clamp(0, 1)
                 return fused[:, 0].float().cpu().numpy()
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            way = "close other programs" if self.device.type == "cpu" else "--device cpu"
             raise RuntimeFailure(
                 f"Out of memory on {self.device} with {len(functional)} slices of {functional.shape[1:]} at once; "
-                "use a smaller --batch-size, or --device cpu."
+                f"use a smaller --batch-size, or {way}."
             ) from error

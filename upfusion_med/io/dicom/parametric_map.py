@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med import __version__
-from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, InputError, MissingPackageError, UsageError
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, InputError, UsageError, package_failure
 from upfusion_med.io.atomic_file import atomic_file
 from upfusion_med.io.dicom.deidentify import Deidentifier
 from upfusion_med.io.dicom.fused_header import (
@@ -110,7 +110,7 @@ def _map(series: FusedSeries) -> Dataset:
         )
         from highdicom.pm import ParametricMap, RealWorldValueMapping
     except ImportError as error:
-        raise MissingPackageError("highdicom", "dicom", "write parametric maps") from error
+        raise package_failure(error, "highdicom", "dicom", "write parametric maps") from error
     from pydicom.sr.codedict import codes
 
     stack = series.stack
