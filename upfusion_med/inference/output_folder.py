@@ -59,7 +59,7 @@ def check_output(folder: Path, force: bool, inputs: Iterable[object] = (), optio
     place = folder if folder.is_dir() else next(parent for parent in folder.absolute().parents if parent.exists())
     if not place.is_dir():
         raise UsageError(f"The output {folder} would lie in {place}, which is a file; choose another folder.")
-    if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+    if not os.access(place, os.W_OK | os.X_OK | (os.R_OK if place == folder else 0)):
         raise RuntimeFailure(f"The output {folder} cannot be made: {place} cannot be written. Choose another folder.")
     if place != folder:
         return
