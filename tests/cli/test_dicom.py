@@ -67,3 +67,26 @@ def test_what_is_no_colour_volume_no_report_or_no_dicom_is_refused(fused, tmp_pa
         assert done.returncode == 3, done.stderr
         assert done.stderr.startswith("Error: ")
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("origin", [(2.5, -5.0, 20.0), (900.0, -500.0, 700.0)], ids=["aside", "far away"])
+def test_a_series_that_the_volume_does_not_lie_on_is_refused(fused, tmp_path, origin):
+    volume, _ = fused
+    places = [np.add(origin, (0, 0, 3.0 * k)) for k in range(phantom.SLICES)]
+    other = phantom.write(tmp_path / "other", phantom.slices(positions=places))
+    done = upfusion("dicom", volume, "--output", tmp_path / "out", "--study", other)
+    assert done.returncode == 3, done.stderr
+    assert "are not voxels of the DICOM series" in done.stderr
+    assert "leave --study out" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_part_of_the_mri_joins_its_study(fused, tmp_path):
+    volume, mri = fused
+    whole = load_volume(volume)
+    first = np.eye(4)
+    first[:3, 3] = (2, 1, 1)
+    save_rgb_nrrd(tmp_path / "part.nrrd", whole.array[2:7, 1:, 1:].astype(np.uint8), whole.affine @ first)
+    done = upfusion("dicom", tmp_path / "part.nrrd", "--output", tmp_path / "out", "--study", mri)
+    assert done.returncode == 0, done.stderr
+    assert (load_volume(tmp_path / "out").array == whole.array[2:7, 1:, 1:]).all()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from upfusion_med.core import Geometry, InputError
 
@@ -44,6 +45,49 @@ def test_same_grid_looks_at_the_far_corner():
     assert Geometry((100, 5, 5), near).same_grid(Geometry((100, 5, 5), shifted))
     assert not Geometry((100, 5, 5), near).same_grid(Geometry((100, 5, 5), far))
     assert not Geometry((100, 5, 5), near).same_grid(Geometry((99, 5, 5), near))
+
+
+def part(steps=(1, 1, 1), first=(0, 0, 0), shape=(10, 11, 12)) -> Geometry:
+    """A grid in voxels of the oblique one: its axes (a diagonal, or a matrix's columns), first voxel and shape."""
+    in_voxels = np.eye(4)
+    in_voxels[:3, :3], in_voxels[:3, 3] = np.diag(steps) if np.ndim(steps) == 1 else steps, first
+    return Geometry(shape, oblique() @ in_voxels)
+
+
+SWAPPED = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])  # i grows along j, j against i
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        part(),
+        part(first=(2, 3, 4), shape=(8, 8, 8)),
+        part(SWAPPED, first=(9, 0, 0), shape=(11, 10, 12)),
+        part(first=(0.01, 0.01, 0.01)),
+    ],
+    ids=["all of it", "a crop", "turned round", "rounded"],
+)
+def test_a_part_has_its_voxels_on_those_of_the_whole(grid):
+    assert grid.is_part_of(part())
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        part(first=(3, 0, 0)),
+        part(first=(-1, 0, 0), shape=(5, 5, 5)),
+        part(first=(0.3, 0, 0), shape=(5, 5, 5)),
+        part(SWAPPED),
+        part(Rotation.from_euler("z", 20, degrees=True).as_matrix(), shape=(5, 5, 5)),
+        part((1, 1, 0.5)),
+        part((1, 1, 2), shape=(5, 5, 5)),
+        part((1.01, 1, 1)),
+        part(first=(900, -500, 700)),
+    ],
+    ids=["moved", "out at the front", "between", "turned out", "oblique", "finer", "coarser", "stretched", "far away"],
+)
+def test_what_has_voxels_elsewhere_is_no_part(grid):
+    assert not grid.is_part_of(part())
 
 
 @pytest.mark.parametrize(

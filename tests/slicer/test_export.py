@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from scipy.spatial.transform import Rotation
 
 from tests.io import dicom_phantom as dicom
 from tests.slicer.conftest import NEEDS_CORE
@@ -102,15 +103,44 @@ def test_a_transform_on_the_mri_does_not_move_the_files(fused):
         assert min(np.abs(np.subtract(place, original)).max() for original in originals) < 1e-3
 
 
-def test_an_mri_whose_grid_was_moved_does_not_give_its_study_away(fused):
+def moved(matrix):
+    matrix[:3, 3] += (1.3, 0.4, 0.2)
+
+
+def moved_by_whole_voxels(matrix):
+    matrix[:3, 3] += 3 * matrix[:3, 0]
+
+
+def turned_about_the_first_voxel(matrix):
+    matrix[:3, :3] = Rotation.from_euler("z", 20, degrees=True).as_matrix() @ matrix[:3, :3]
+
+
+def finer(matrix):
+    matrix[:3, 1] /= 2
+
+
+@pytest.mark.parametrize("change", [moved, moved_by_whole_voxels, turned_about_the_first_voxel, finer])
+def test_a_grid_that_is_not_that_of_the_files_does_not_give_their_study_away(fused, change):
     from UPFusionLib.grid import as_matrix, ijk_to_ras
 
-    moved = ijk_to_ras(fused)
-    moved[:3, 3] += (1.3, 0.4, 0.2)
-    fused.SetIJKToRASMatrix(as_matrix(moved))
+    matrix = ijk_to_ras(fused)
+    change(matrix)
+    fused.SetIJKToRASMatrix(as_matrix(matrix))
     job, files = exported(fused)
     assert not job.is_in_study
     assert pydicom.dcmread(files[0]).PatientID == ""
+
+
+def test_a_part_of_the_mri_stays_in_its_study(fused):
+    from UPFusionLib.grid import as_matrix, ijk_to_ras
+
+    matrix = ijk_to_ras(fused)
+    matrix[:3, 3] += 2 * matrix[:3, 0]
+    slicer.util.updateVolumeFromArray(fused, slicer.util.arrayFromVolume(fused)[:, :, 2:6].copy())
+    fused.SetIJKToRASMatrix(as_matrix(matrix))
+    job, files = exported(fused)
+    assert job.is_in_study
+    assert pydicom.dcmread(files[0]).Columns == 4
 
 
 def test_without_the_patient_nothing_of_the_patient_is_left(fused):

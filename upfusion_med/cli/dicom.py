@@ -11,6 +11,7 @@ import typer
 from upfusion_med.core.errors import InputError
 
 if TYPE_CHECKING:
+    from upfusion_med.core import Geometry
     from upfusion_med.io import SourceStudy
 
 
@@ -19,7 +20,7 @@ def dicom(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the series; must not hold anything.")],
     study: Annotated[
         Optional[Path],  # noqa: UP045 (typer reads it)
-        typer.Option(help="DICOM series of the MRI, whose study and frame of reference the result joins."),
+        typer.Option(help="DICOM series of the MRI that was fused; the result joins its study and frame of reference."),
     ] = None,
     report: Annotated[
         Optional[Path],  # noqa: UP045
@@ -45,7 +46,7 @@ def dicom(
         output,
         volume.array.astype(np.uint8),
         volume.affine,
-        study=None if study is None else _mri_study(study),
+        study=None if study is None else _mri_study(study, fused, volume.geometry),
         description=facts["description"],
         derivation=facts["derivation"],
         deidentifier=Deidentifier() if deidentify else None,
@@ -54,12 +55,18 @@ def dicom(
     typer.echo(f"{len(files)} files in {output}. Not for diagnostic use.")
 
 
-def _mri_study(path: Path) -> SourceStudy:
+def _mri_study(path: Path, fused: Path, grid: Geometry) -> SourceStudy:
     from upfusion_med.io import read_source_study
 
     found = read_source_study(path)
     if found is None:
         raise InputError(f"{path} is no DICOM; expected the DICOM series of the MRI. Leave --study out otherwise.")
+    if found.grid is None or not grid.is_part_of(found.grid):
+        raise InputError(
+            f"The voxels of {fused} are not voxels of the DICOM series {path}: another grid, or another place in the "
+            "patient. Expected the series of the MRI that it was fused with. Give that one, or leave --study out for a "
+            "study of its own."
+        )
     return found
 
 

@@ -11,6 +11,8 @@ from upfusion_med.core.errors import InputError
 
 #: RAS+ to LPS+ and back (NIfTI's world and DICOM's / ITK's world).
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+#: Voxels by which a voxel of a part may miss its place in the whole: cosines and positions are rounded in files.
+_SAME_PLACE_VOXELS = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +81,22 @@ class Geometry:
         """Whether both grids have equal shape and every corner lies within ``tolerance_mm`` of the other's."""
         if self.shape != other.shape:
             return False
-        corners = np.array(
-            [
-                [i, j, k, 1.0]
-                for i in (0, self.shape[0] - 1)
-                for j in (0, self.shape[1] - 1)
-                for k in (0, self.shape[2] - 1)
-            ]
-        ).T
-        return bool(np.abs((self.affine - other.affine) @ corners).max() <= tolerance_mm)
+        return bool(np.abs((self.affine - other.affine) @ self._corners()).max() <= tolerance_mm)
+
+    def is_part_of(self, whole: Geometry) -> bool:
+        """Whether every voxel of this grid is a voxel of ``whole``; axes may be swapped and turned round."""
+        to_whole = np.linalg.solve(whole.affine, self.affine)
+        in_steps = np.rint(to_whole)
+        turns = np.abs(in_steps[:3, :3])
+        if not ((turns.sum(axis=0) == 1).all() and (turns.sum(axis=1) == 1).all()):
+            return False
+        corners = self._corners()
+        places = (in_steps @ corners)[:3]
+        last = np.array(whole.shape)[:, None] - 1
+        is_inside = (places >= 0).all() and (places <= last).all()
+        return bool(is_inside and np.abs((to_whole @ corners)[:3] - places).max() <= _SAME_PLACE_VOXELS)
+
+    def _corners(self) -> NDArray[np.float64]:
+        """(4, 8) indices of the voxels at the corners."""
+        ends = [(0, n - 1) for n in self.shape]
+        return np.array([(i, j, k, 1.0) for i in ends[0] for j in ends[1] for k in ends[2]]).T

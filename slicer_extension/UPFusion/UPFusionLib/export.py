@@ -11,16 +11,14 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from .grid import ijk_to_ras
+from .grid import ijk_to_ras, is_part
 from .interpreter import Interpreter
 from .job import FolderJob
-from .modality import first_instance_uid
 from .result import MRI_ROLE, REPORT
 from .volume_file import file_space, write_volume
 
-_POSITION_TAG = "0020,0032"
-#: Voxels by which a slice of the MRI's files may miss the fused grid: a harder difference shows that it was moved.
-_SAME_PLACE_VOXELS = 0.05
+_POSITION_TAG, _ORIENTATION_TAG, _SPACING_TAG = "0020,0032", "0020,0037", "0028,0030"
+_ROWS_TAG, _COLUMNS_TAG = "0028,0010", "0028,0011"
 
 
 class ExportJob(FolderJob):
@@ -91,14 +89,44 @@ def source_files(mri: slicer.vtkMRMLScalarVolumeNode | None) -> list[str]:
 
 
 def lies_on_source(fused: slicer.vtkMRMLVectorVolumeNode) -> bool:
-    """Whether the fused grid still lies on the slices of the MRI's files (it was not moved by a hardened transform)."""
-    mri = fused.GetNodeReference(MRI_ROLE)
-    text = slicer.dicomDatabase.instanceValue(first_instance_uid(mri), _POSITION_TAG)
-    if not text:
-        return False
-    x, y, z = (float(number) for number in text.split("\\"))
-    index = np.linalg.solve(ijk_to_ras(fused), [-x, -y, z, 1.0])[:3]
-    return bool(np.abs(index - np.rint(index)).max() < _SAME_PLACE_VOXELS)
+    """Whether the fused voxels are those of the MRI's files, or a part of them: it was not moved, turned or resampled.
+
+    Positions are those of the files: without parent transforms.
+    """
+    source = source_grid(fused.GetNodeReference(MRI_ROLE))
+    return source is not None and is_part(ijk_to_ras(fused), fused.GetImageData().GetDimensions(), *source)
+
+
+def source_grid(mri: slicer.vtkMRMLScalarVolumeNode) -> tuple[np.ndarray, tuple[int, int, int]] | None:
+    """(4, 4) from (column, row, slice) of the MRI's files to RAS millimetres, and how many there are of each.
+
+    None where single files do not say where they lie, as multi-frame files do not.
+    """
+    uids = (mri.GetAttribute("DICOM.instanceUIDs") or "").split()
+    positions = [_numbers(uid, _POSITION_TAG) for uid in uids]
+    if len(uids) < 2 or any(len(position) != 3 for position in positions):
+        return None
+    cosines, spacing, columns, rows = (
+        _numbers(uids[0], tag) for tag in (_ORIENTATION_TAG, _SPACING_TAG, _COLUMNS_TAG, _ROWS_TAG)
+    )
+    if (len(cosines), len(spacing), len(columns), len(rows)) != (6, 2, 1, 1):
+        return None
+    normal = np.cross(cosines[:3], cosines[3:])
+    first, *_others, last = sorted(map(np.array, positions), key=lambda position: float(normal @ position))
+    lps = np.eye(4)
+    lps[:3, 0], lps[:3, 1] = np.multiply(cosines[:3], spacing[1]), np.multiply(cosines[3:], spacing[0])
+    lps[:3, 2], lps[:3, 3] = (last - first) / (len(uids) - 1), first
+    if not abs(np.linalg.det(lps)) > 0:
+        return None
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps, (int(columns[0]), int(rows[0]), len(uids))
+
+
+def _numbers(uid: str, tag: str) -> list[float]:
+    text = slicer.dicomDatabase.instanceValue(uid, tag)
+    try:
+        return [float(number) for number in text.split("\\")] if text else []
+    except ValueError:
+        return []
 
 
 def gathered(files: list[str], folder: Path) -> Path:

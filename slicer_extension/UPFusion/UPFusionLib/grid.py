@@ -8,6 +8,8 @@ import vtk
 
 #: Voxels by which two grids may miss each other and still count as one (rounding in files).
 TOLERANCE_VOXELS = 1e-3
+#: The same for a grid and the DICOM files that it came from, whose cosines and positions are rounded.
+SAME_PLACE_VOXELS = 0.05
 
 
 class GridMismatchError(ValueError):
@@ -67,8 +69,7 @@ def reordered(array: np.ndarray, affine: np.ndarray, target: np.ndarray, shape: 
     """
     step = np.linalg.solve(target, affine)
     turned = np.rint(step[:3, :3])
-    is_permutation = (np.abs(turned).sum(axis=0) == 1).all() and (np.abs(turned).sum(axis=1) == 1).all()
-    if not is_permutation:
+    if not _is_permutation(turned):
         raise GridMismatchError("The grids are turned or scaled against each other.")
     source_of = [int(np.argmax(np.abs(turned[axis]))) for axis in range(3)]
     ijk = np.moveaxis(array, (0, 1, 2), (2, 1, 0))
@@ -76,12 +77,41 @@ def reordered(array: np.ndarray, affine: np.ndarray, target: np.ndarray, shape: 
     for axis in range(3):
         if turned[axis, source_of[axis]] < 0:
             result = np.flip(result, axis)
-    corners = np.array([(i, j, k, 1.0) for i in (0, 1) for j in (0, 1) for k in (0, 1)]).T
-    corners[:3] *= (np.array(array.shape[2::-1]) - 1)[:, None]
-    placed = (step @ corners)[:3]
+    placed = (step @ _corners(array.shape[2::-1]))[:3]
     low, high = placed.min(axis=1), placed.max(axis=1)
     if result.shape[:3] != tuple(shape) or max(np.abs(low).max(), np.abs(high - np.array(shape) + 1).max()) > (
         TOLERANCE_VOXELS
     ):
         raise GridMismatchError("The grids have other sizes or places.")
     return np.ascontiguousarray(np.moveaxis(result, (0, 1, 2), (2, 1, 0)))
+
+
+def is_part(
+    affine: np.ndarray, shape: tuple[int, int, int], whole: np.ndarray, whole_shape: tuple[int, int, int]
+) -> bool:
+    """Whether every voxel of a grid is a voxel of another one; axes may be swapped and turned round.
+
+    Args:
+        affine: (4, 4) from (i, j, k) of the part to millimetres.
+        shape: (i, j, k) of the part.
+        whole: The affine of the other grid.
+        whole_shape: Its shape.
+    """
+    step = np.linalg.solve(whole, affine)
+    in_voxels = np.rint(step)
+    if not _is_permutation(in_voxels[:3, :3]):
+        return False
+    corners = _corners(shape)
+    places = (in_voxels @ corners)[:3]
+    is_inside = (places >= 0).all() and (places <= np.array(whole_shape)[:, None] - 1).all()
+    return bool(is_inside and np.abs((step @ corners)[:3] - places).max() <= SAME_PLACE_VOXELS)
+
+
+def _is_permutation(turned: np.ndarray) -> bool:
+    return bool((np.abs(turned).sum(axis=0) == 1).all() and (np.abs(turned).sum(axis=1) == 1).all())
+
+
+def _corners(shape: tuple[int, int, int]) -> np.ndarray:
+    """(4, 8) indices of the voxels at the corners of a grid."""
+    ends = [(0, n - 1) for n in shape]
+    return np.array([(i, j, k, 1.0) for i in ends[0] for j in ends[1] for k in ends[2]]).T

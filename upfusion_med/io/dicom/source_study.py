@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from upfusion_med.core import FrameChoice, InputError, Modality, UsageError
+from upfusion_med.core import RAS_FROM_LPS, FrameChoice, Geometry, InputError, Modality, UsageError
 from upfusion_med.io.dicom.choice import choose_stack
 from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.plane import Plane
@@ -53,6 +53,7 @@ class SourceStudy:
         modality: As the file states it, such as ``MR``; empty when there was no DICOM.
         elements: Patient and study elements by keyword, valid; never shown.
         slices: The slices in the order of the volume that the reader gives (slice axis last).
+        grid: Voxels of the volume that the reader gives; None when there was no DICOM.
         orientation: Cosines of row and column direction (LPS); None when there was no DICOM.
         step_mm: Distance between slices; None when there was no DICOM.
         thickness_mm: Slice Thickness, or None.
@@ -66,6 +67,7 @@ class SourceStudy:
     modality: str = ""
     elements: Mapping[str, Any] = field(default_factory=dict, repr=False)
     slices: tuple[SliceReference, ...] = field(default=(), repr=False)
+    grid: Geometry | None = None
     orientation: tuple[float, ...] | None = None
     step_mm: float | None = None
     thickness_mm: float | None = None
@@ -137,7 +139,8 @@ def source_study_of(stack: Stack, study: Study, frame: FrameChoice) -> SourceStu
     """The facts about a stack that was chosen; see `read_source_study`."""
     if stack.geometry is None:
         raise InputError(stack.problem)
-    first = stack.frames[0][0].header
+    plane = stack.frames[0][0]
+    first = plane.header
     raw = raw_elements(first.path, "StudyInstanceUID", "SliceThickness", *_LOSSY)
     return SourceStudy(
         study_instance_uid=_uid_or_new(str(raw.get("StudyInstanceUID", ""))),
@@ -146,7 +149,8 @@ def source_study_of(stack: Stack, study: Study, frame: FrameChoice) -> SourceStu
         modality=clean_text("Modality", first.text("Modality")),
         elements=clean_elements(raw),
         slices=_references(stack, frame, study.shown),
-        orientation=stack.frames[0][0].orientation,
+        grid=Geometry((plane.columns, plane.rows, len(stack.frames[0])), RAS_FROM_LPS @ stack.geometry.affine_lps),
+        orientation=plane.orientation,
         step_mm=float(np.linalg.norm(stack.geometry.affine_lps[:3, 2])),
         thickness_mm=_thickness(raw.get("SliceThickness"), first),
         series_numbers=frozenset(n for n in map(_series_number, study.images) if n is not None),
