@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from tests.io import dicom_phantom as phantom
-from upfusion_med.io import load_volume, save_rgb_nrrd, save_scalar_nrrd
+from upfusion_med.io import load_volume, save_rgb_nifti, save_rgb_nrrd, save_scalar_nrrd
 
 
 def upfusion(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -46,6 +46,19 @@ def test_the_series_joins_the_study_and_keeps_every_voxel(fused, tmp_path):
     assert first.SeriesInstanceUID != original.SeriesInstanceUID
     assert "MRI + PET" in first.SeriesDescription
     assert "upfusion-tiny" in first.DerivationDescription
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
+def test_a_fused_ct_whose_colours_are_all_grey_keeps_every_voxel(fused, tmp_path, suffix):
+    volume, mri = fused
+    whole = load_volume(volume)
+    grey = np.repeat(whole.array[..., :1], 3, axis=3).astype(np.uint8)
+    save = save_rgb_nrrd if suffix == ".nrrd" else save_rgb_nifti
+    save(tmp_path / f"grey{suffix}", grey, whole.affine)
+    done = upfusion("dicom", tmp_path / f"grey{suffix}", "--output", tmp_path / "out", "--study", mri)
+    assert done.returncode == 0, done.stderr
+    assert pydicom.dcmread(tmp_path / "out" / "0001.dcm").PhotometricInterpretation == "RGB"
+    assert (load_volume(tmp_path / "out").array == grey[..., 0]).all()
 
 
 def test_without_a_study_it_is_one_of_its_own(fused, tmp_path):

@@ -84,6 +84,18 @@ def test_the_series_joins_the_study_and_slicers_reader_gives_the_same_voxels_in_
     assert first.Modality not in ("US", "XA", "RF", "ES")  # Slicer would read these as a two-dimensional sequence
 
 
+def test_a_fused_ct_is_exported_although_its_colours_are_all_grey(fused):
+    from tests.slicer.standin.application import load_volume
+
+    colours = slicer.util.arrayFromVolume(fused)
+    colours[..., 1:] = colours[..., :1]
+    slicer.util.arrayFromVolumeModified(fused)
+    _, files = exported(fused)
+    back = slicer.util.arrayFromVolume(load_volume(files[0], "back", "vtkMRMLVectorVolumeNode"))
+    assert np.sort(back, axis=None).tolist() == np.sort(colours, axis=None).tolist()
+    assert (back[..., 1:] == back[..., :1]).all()
+
+
 def test_a_transform_on_the_mri_does_not_move_the_files(fused):
     from UPFusionLib.grid import as_matrix
     from UPFusionLib.result import MRI_ROLE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from upfusion_med.core.errors import InputError
+from upfusion_med.core import GREY_LEVELS, InputError
 
 if TYPE_CHECKING:
     from upfusion_med.core import Geometry
@@ -39,12 +39,14 @@ def dicom(
 
     check_output(output, force=False)
     volume = load_volume(fused)
-    if not volume.is_rgb or volume.is_picture:
+    # a file of colours that are all grey, as a fused CT's are, is read as one channel of grey levels
+    if not (volume.is_rgb or volume.units == GREY_LEVELS) or volume.is_picture:
         raise InputError(f"{fused} is no colour volume; expected fused_rgb.nrrd or fused_rgb.nii.gz of a fusion.")
+    levels = volume.array.astype(np.uint8)
     facts = _facts(report)
     files = save_colour_series(
         output,
-        volume.array.astype(np.uint8),
+        levels if volume.is_rgb else np.repeat(levels[..., None], 3, axis=3),
         volume.affine,
         study=None if study is None else _mri_study(study, fused, volume.geometry),
         description=facts["description"],
