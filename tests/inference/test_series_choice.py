@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.inference.maximum_backend import MaximumBackend
-from tests.io.dicom_phantom import CT, MR, PT, slices, write
+from tests.io.dicom_phantom import CT, MR, PT, nuclear, slices, uid, write
 from upfusion_med.core import FuseSettings, InputError, Modality
 from upfusion_med.inference import fuse
 from upfusion_med.inference.fusion import FUNCTIONAL_ROLES, MRI_ROLES
@@ -42,6 +42,49 @@ def test_two_candidates_are_not_chosen_between(mixed):
         load_source(mixed, roles=MRI_ROLES)
     with pytest.raises(InputError, match="s1"):
         fuse(mixed, mixed, FuseSettings(quantity="raw"), backend=MaximumBackend())
+
+
+def without_a_slice(made):
+    return [d for k, d in enumerate(made) if k != 2]
+
+
+def projections():
+    made = nuclear()
+    made.ImageType = ["ORIGINAL", "PRIMARY", "TOMO", "EMISSION"]
+    made.SeriesInstanceUID = uid("projections")
+    return made
+
+
+def test_a_pet_that_lacks_a_slice_is_not_replaced_by_the_ct(mixed):
+    (mixed / "z" / "002.dcm").unlink()
+    for read in (
+        lambda: load_source(mixed, roles=FUNCTIONAL_ROLES),
+        lambda: fuse(mixed, mixed, FuseSettings(), backend=MaximumBackend()),
+    ):
+        with pytest.raises(InputError, match=r"misses 1 slice.*Nothing else was taken.*= CT"):
+            read()
+    ct = next(key for key, kind in types_by_key(mixed).items() if kind == "CT")
+    assert load_source(mixed, series=ct, roles=FUNCTIONAL_ROLES)[0].modality is Modality.CT
+
+
+def test_an_mri_that_lacks_a_slice_is_not_replaced_by_another_one(mixed):
+    write(mixed / "w", without_a_slice(slices(sop=MR, series="d")))
+    with pytest.raises(InputError, match=r"misses 1 slice.*Nothing else was taken.*phantom a"):
+        load_source(mixed, roles=MRI_ROLES)
+
+
+def test_projections_alone_are_not_replaced_by_the_ct(mixed):
+    shutil.rmtree(mixed / "z")
+    write(mixed / "z", [projections()])
+    with pytest.raises(InputError, match=r"projections.*Nothing else was taken.*= CT"):
+        load_source(mixed, roles=FUNCTIONAL_ROLES)
+
+
+def test_projections_and_a_localizer_beside_the_volumes_are_no_candidates(mixed):
+    write(mixed / "w", [projections()])
+    write(mixed / "v", slices(sop=MR, series="localizer")[:1])
+    assert load_source(mixed, roles=MRI_ROLES)[0].modality is Modality.MR
+    assert load_source(mixed, roles=FUNCTIONAL_ROLES, quantity="raw")[0].modality is Modality.PET
 
 
 def test_a_role_that_nothing_can_play_decides_nothing(mixed):

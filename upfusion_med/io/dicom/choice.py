@@ -31,8 +31,8 @@ def choose_stack(
         roles: So do the modalities that can play a role: the first group of which there is anything decides.
 
     Raises:
-        InputError: a file of the study is damaged, there are several patients or several candidates, or the one
-            candidate is no volume.
+        InputError: a file of the study is damaged, there are several patients or several candidates, the one
+            candidate is no volume, or a candidate that can play the role is damaged.
         UsageError: nothing fits ``series``.
     """
     if study.problems:
@@ -67,11 +67,22 @@ def choose_stack(
 
 
 def _in_role(candidates: Sequence[Stack], roles: Roles) -> list[Stack]:
-    """The volumes of the first group of modalities of which there are any."""
+    """The volumes of the first group of modalities of which there is anything.
+
+    Raises:
+        InputError: one of that group is damaged, or none of it is a volume; what is whole may not be what was meant.
+    """
     for group in roles:
-        found = [s for s in candidates if not s.problem and s.series.first.text("Modality").upper() in group]
-        if found:
-            return found
+        found = [s for s in candidates if s.series.first.text("Modality").upper() in group]
+        volumes = [s for s in found if not s.problem]
+        damaged = [s for s in found if s.is_damaged]
+        if damaged or (found and not volumes):
+            raise InputError(
+                f"{(damaged or found)[0].problem} Nothing else was taken in its place. To take another one, choose it "
+                f"with series=KEY (--mri-series or --functional-series KEY): {_listing(candidates)}"
+            )
+        if volumes:
+            return volumes
     return []
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import InputError
+from upfusion_med.io.dicom.no_volume import NoVolumeError
 from upfusion_med.io.dicom.plane import Plane
 
 #: Largest deviation of the direction cosines from two orthogonal unit vectors.
@@ -61,7 +62,7 @@ def stack_geometry(planes: Sequence[Plane], shown: str, *, accept_tilt: bool = F
             "positive distances in mm. Export the series again."
         )
     if len(planes) == 1:
-        raise InputError(
+        raise NoVolumeError(
             f"{capitalised(shown)} has one slice only; expected at least two, because one slice has no spacing. "
             "Give the folder of the whole series."
         )

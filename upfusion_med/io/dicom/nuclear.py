@@ -6,6 +6,7 @@ import numpy as np
 
 from upfusion_med.core import InputError
 from upfusion_med.io.dicom.header import Header, uid_digest
+from upfusion_med.io.dicom.no_volume import NoVolumeError
 from upfusion_med.io.dicom.plane import Plane, matrix_of, rescale_of
 
 #: Vectors that count something else than slices; name of the tag, what a message calls it.
@@ -78,7 +79,8 @@ def _check_reconstructed(header: Header) -> None:
     types = header.texts("ImageType")
     kind = types[2].upper() if len(types) > 2 else ""
     if kind not in ("RECON TOMO", "RECON GATED TOMO"):
-        raise InputError(
+        # without a kind it may be a reconstruction whose header was emptied
+        raise (NoVolumeError if kind else InputError)(
             f"Image Type (0008,0008) of {header.shown} says '{kind or 'nothing'}' as its third value; expected "
             "'RECON TOMO': only a reconstructed tomography is a volume, while TOMO, STATIC and WHOLE BODY are "
             "projections. Export the reconstruction."

@@ -11,6 +11,7 @@ from upfusion_med.io.dicom import sop_class
 from upfusion_med.io.dicom.geometry import StackGeometry, capitalised, stack_geometry
 from upfusion_med.io.dicom.header import Header, uid_digest
 from upfusion_med.io.dicom.multiframe import enhanced_planes
+from upfusion_med.io.dicom.no_volume import NoVolumeError
 from upfusion_med.io.dicom.nuclear import nuclear_planes
 from upfusion_med.io.dicom.partition import frames_of, labels, separate
 from upfusion_med.io.dicom.plane import Plane, single_plane
@@ -49,6 +50,7 @@ class Stack:
         frame_name: What separates the frames, such as ``frame reference time``; empty for one frame.
         geometry: The grid; None when there is a problem.
         problem: Why it is no volume; empty when it is one.
+        is_damaged: Whether there is a problem although its images are of a kind that makes volumes.
         is_screen_capture: Whether it is a picture of a screen, which is never a candidate.
     """
 
@@ -60,6 +62,7 @@ class Stack:
     frame_name: str = ""
     geometry: StackGeometry | None = None
     problem: str = ""
+    is_damaged: bool = False
     is_screen_capture: bool = False
 
 
@@ -107,7 +110,7 @@ def _stacks_of(headers: list[Header], key: str, place: str, accept_tilt: bool) -
         planes = [plane for header in headers for plane in _planes_of(header)]
         groups = separate(planes)
     except InputError as error:
-        return [Stack(key, series, problem=str(error))]
+        return [Stack(key, series, problem=str(error), is_damaged=not isinstance(error, NoVolumeError))]
     parts: list[tuple[str, list[Plane], str, list[tuple[str, list[Plane]]]]] = []
     for group, label in zip(groups, labels(groups), strict=True):
         name, frames, are_frames = frames_of(group)
@@ -146,26 +149,26 @@ def _stack(
     shown = f"series {key} of {place}" + (f" ({part})" if part else "")
     ordered: list[tuple[Plane, ...]] = []
     geometry: StackGeometry | None = None
-    problem = ""
+    problem, is_damaged = "", False
     try:
         for _, planes in frames:
             found = stack_geometry(planes, shown, accept_tilt=accept_tilt)
             ordered.append(tuple(planes[k] for k in found.order))
             geometry = geometry or found
     except InputError as error:
-        geometry, problem = None, str(error)
+        geometry, problem, is_damaged = None, str(error), not isinstance(error, NoVolumeError)
         ordered = [tuple(planes) for _, planes in frames]
     values = tuple(value for value, _ in frames) if name else ()
-    return Stack(key, series, part, tuple(ordered), values, name, geometry, problem)
+    return Stack(key, series, part, tuple(ordered), values, name, geometry, problem, is_damaged)
 
 
 def _planes_of(header: Header) -> tuple[Plane, ...]:
     uid = header.text("SOPClassUID")
     if uid in (sop_class.SEGMENTATION, sop_class.RT_DOSE):
         kind = "a segmentation" if uid == sop_class.SEGMENTATION else "a radiotherapy dose"
-        raise InputError(f"{header.shown} is {kind} and no image; expected MR, PET, CT or NM images.")
+        raise NoVolumeError(f"{header.shown} is {kind} and no image; expected MR, PET, CT or NM images.")
     if "MOSAIC" in header.texts("ImageType"):
-        raise InputError(
+        raise NoVolumeError(
             f"{header.shown} is a mosaic: all slices of a volume tiled into one picture; expected one slice a file or "
             "a multi-frame file. Export it in another form, or convert it to NIfTI."
         )
