@@ -308,6 +308,52 @@ def test_damaged_file_in_the_folder_stops_the_reading(tmp_path):
         load_volume(tmp_path)
 
 
+LOST = [b"", bytes(100), bytes(4096), b"cut off"]
+
+
+@pytest.mark.parametrize("content", LOST, ids=["empty", "100 zeros", "4096 zeros", "cut off"])
+@pytest.mark.parametrize(
+    "names", ["{:03d}.dcm", "{:03d}.IMA", "IM_{:04d}", "1.2.840.{}", "{:08x}"], ids=["dcm", "ima", "IM", "uid", "hex"]
+)
+def test_a_slice_of_which_nothing_is_left_stops_the_reading(tmp_path, names, content):
+    files = [names.format(k + 8) for k in range(phantom.SLICES)]
+    folder = phantom.write(tmp_path / "series", phantom.slices(), files)
+    (folder / files[-1]).write_bytes(content)
+    for place in (folder, zipped(tmp_path, {f"deep/{file.name}": file.read_bytes() for file in folder.iterdir()})):
+        with pytest.raises(InputError, match=rf"{files[-1]}.*empty, truncated or damaged.*nothing was read"):
+            load_volume(place)
+        assert len(describe_study(place).problems) == 1
+
+
+def test_a_slice_that_is_a_link_to_nowhere_stops_the_reading(tmp_path):
+    phantom.write(tmp_path, phantom.slices())
+    (tmp_path / "004.dcm").unlink()
+    (tmp_path / "004.dcm").symlink_to(tmp_path / "not copied")
+    with pytest.raises(InputError, match=r"004\.dcm.*empty, truncated or damaged"):
+        load_volume(tmp_path)
+
+
+def test_strays_beside_a_series_do_not_disturb(tmp_path):
+    phantom.write(tmp_path, phantom.slices(), [f"IM{k}" for k in range(phantom.SLICES)])
+    strays = {
+        **{f"._IM{k}": bytes(120) for k in range(phantom.SLICES)},
+        ".DS_Store": bytes(8),
+        "Thumbs.db": b"",
+        "README": b"a few words",
+        "notes 2.txt": b"",
+        "._001.dcm": b"\0\5\x16\7",
+        "other/IM5": b"",
+    }
+    (tmp_path / "other").mkdir()
+    for name, content in strays.items():
+        (tmp_path / name).write_bytes(content)
+    assert phantom.place_error(load_volume(tmp_path)) < 0.06
+    members = {
+        file.relative_to(tmp_path).as_posix(): file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()
+    }
+    assert phantom.place_error(load_volume(zipped(tmp_path, members))) < 0.06
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file_and_folder_are_refused(tmp_path):
     phantom.write(tmp_path, phantom.slices())

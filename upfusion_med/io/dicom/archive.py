@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from upfusion_med.core import InputError, RuntimeFailure
+from upfusion_med.io.dicom.lost_file import may_be_lost
 from upfusion_med.io.file_kind import FileKind, kind_of_head
 
 MAX_MEMBERS = 100_000
@@ -27,14 +28,15 @@ _CHUNK = 1 << 20
 def unpacked(path: Path, shown: str) -> Iterator[list[tuple[Path, str]]]:
     """The DICOM members of an archive, unpacked to a temporary folder that is removed afterwards.
 
-    Members are written under numbers, never under their own names; what does not begin like DICOM is not written.
+    Members are written under numbers, never under their own names; what neither begins like DICOM nor may have been a
+    DICOM file once is not written.
 
     Args:
         path: The archive.
         shown: Its name for messages.
 
     Yields:
-        Path and shown name of every DICOM member.
+        Path and shown name of every such member.
 
     Raises:
         InputError: damaged, encrypted, a member that points outside, a link, or larger than an archive of images is.
@@ -88,7 +90,8 @@ def _unpack(
         target = folder / f"{number:06d}"
         with archive.open(member) as source:
             head = source.read(560)
-            if kind_of_head(head) is not FileKind.DICOM or head[:2] == b"PK":
+            is_dicom = kind_of_head(head) is FileKind.DICOM and head[:2] != b"PK"
+            if not is_dicom and not may_be_lost(member.filename, head):
                 continue
             try:
                 with target.open("wb") as sink:

@@ -15,6 +15,7 @@ from upfusion_med.core import InputError
 from upfusion_med.io.dicom.archive import unpacked
 from upfusion_med.io.dicom.elements import read_elements
 from upfusion_med.io.dicom.header import KEYWORDS, PRIVATE_BLOCKS, Header, quiet
+from upfusion_med.io.dicom.lost_file import lost_problem, may_be_lost, naming
 from upfusion_med.io.file_kind import FileKind, kind_of_head, read_head
 
 #: Media Storage Directory, the SOP class of a DICOMDIR (PS3.4 annex B.5).
@@ -86,11 +87,17 @@ def _study(shown: str, files: Iterable[tuple[Path, str]], is_one_file: bool) -> 
     images: list[Header] = []
     others: list[str] = []
     problems: list[str] = []
+    names: set[tuple[str, str]] = set()
+    perhaps_lost: list[str] = []
     for path, name in files:
         try:
             header = _header_of(path, name)
             if header is None:
+                head = _head_of(path)
+                if head is not None and may_be_lost(name, head):
+                    perhaps_lost.append(name)
                 continue
+            names.add(naming(name))
             if header.count("Rows") is None or header.count("Columns") is None:
                 others.append(_object_name(header))  # raises for a damaged image
                 continue
@@ -99,6 +106,7 @@ def _study(shown: str, files: Iterable[tuple[Path, str]], is_one_file: bool) -> 
             problems.append(str(error))
             continue
         images.append(header)
+    problems.extend(problem for problem in (lost_problem(name, names) for name in perhaps_lost) if problem)
     return Study(shown, tuple(images), tuple(sorted(set(others))), tuple(problems), is_one_file)
 
 
@@ -122,6 +130,16 @@ def _header_of(path: Path, shown: str) -> Header | None:
     except OSError as error:
         raise InputError(f"The file {shown} cannot be read ({error.strerror}); check its access rights.") from error
     return read_header(path, shown) if kind_of_head(read_head(path)) is FileKind.DICOM else None
+
+
+def _head_of(path: Path) -> bytes | None:
+    """The first bytes of a file, none where a link leads nowhere; None for what is no file, such as a pipe."""
+    if not path.exists():
+        return b""
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)
 
 
 def read_header(path: Path, shown: str) -> Header:
