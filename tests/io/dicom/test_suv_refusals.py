@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from tests.io import dicom_phantom as phantom
@@ -63,6 +65,15 @@ def test_more_than_twelve_half_lives_are_refused():
         tracer(d).RadionuclideCodeSequence[0].CodeValue = "C-B1038"
 
     assert "12 half-lives" in reason(tweak)
+
+
+def test_two_tracers_are_refused_instead_of_taking_the_first():
+    def tweak(d, k):
+        second = copy.deepcopy(tracer(d))
+        second.RadionuclideTotalDose = 50e6
+        d.RadiopharmaceuticalInformationSequence.append(second)
+
+    assert "Sequence (0054,0016) has 2 items; expected one tracer" in reason(tweak)
 
 
 def test_intercept_is_refused():

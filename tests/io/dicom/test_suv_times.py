@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.io.dicom.suv_phantom import T_HALF, expected, factor, pet, tracer
+from tests.io.dicom.suv_phantom import T_HALF, expected, factor, pet, reason, tracer
 from upfusion_med.io.dicom.decay import average_time_s
 from upfusion_med.io.dicom.suv import suv_scale
 
@@ -111,13 +111,36 @@ def test_acquisition_after_midnight_without_a_date_is_the_next_day():
 
 def test_bare_start_time_many_hours_before_the_scan_is_warned_of():
     def tweak(d, k):
-        tracer(d).RadiopharmaceuticalStartTime = "103000"
+        tracer(d).RadiopharmaceuticalStartTime = "120000"
         tracer(d).RadionuclideHalfLife = 282240
         del tracer(d).RadiopharmaceuticalStartDateTime, tracer(d).RadionuclideCodeSequence
 
     scale = suv_scale(*pet(tweak))
-    assert scale.factors == pytest.approx([expected(23.5 * 3600, half_life=282240)], rel=1e-12)
-    assert "23.5 hours before the scan" in scale.warnings[0]
+    assert scale.factors == pytest.approx([expected(22 * 3600, half_life=282240)], rel=1e-12)
+    assert "22.0 hours before the scan" in scale.warnings[0]
+
+
+@pytest.mark.parametrize("half_life_s", [T_HALF, 45720], ids=["F-18", "Cu-64"])
+@pytest.mark.parametrize(
+    ("scan", "start", "minutes"),
+    [("100000", "100010", "0.2"), ("100000", "103000", "30.0"), ("235950", "000005", "0.2")],
+)
+def test_bare_start_time_soon_after_the_scan_began_leaves_its_day_open(half_life_s, scan, start, minutes):
+    def tweak(d, k):
+        d.SeriesTime = d.AcquisitionTime = scan
+        tracer(d).RadiopharmaceuticalStartTime = start
+        tracer(d).RadionuclideHalfLife = half_life_s
+        del tracer(d).RadiopharmaceuticalStartDateTime, tracer(d).RadionuclideCodeSequence
+
+    assert f"no date and lies {minutes} minutes after the scan's reference time" in reason(tweak)
+
+
+def test_bare_start_time_within_the_second_of_the_scan_is_the_scans():
+    def tweak(d, k):
+        tracer(d).RadiopharmaceuticalStartTime = "100000.5"
+        del tracer(d).RadiopharmaceuticalStartDateTime
+
+    assert factor(tweak) == pytest.approx([expected(-0.5)], rel=1e-12)
 
 
 def test_bare_start_time_after_the_scan_is_on_the_day_before():

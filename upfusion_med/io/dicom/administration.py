@@ -58,6 +58,22 @@ def body_weight_and_height(header: Header, what: str) -> tuple[float, float, tup
     return weight, height * 100, warnings
 
 
+def only_tracer(header: Header) -> Header:
+    """The one item of the Radiopharmaceutical Information Sequence.
+
+    Raises:
+        SuvRefusedError: there is none, or there are several: which of them the image shows is not said.
+    """
+    tracers = header.items("RadiopharmaceuticalInformationSequence")
+    if not tracers:
+        raise SuvRefusedError("Radiopharmaceutical Information Sequence (0054,0016) is missing")
+    if len(tracers) > 1:
+        raise SuvRefusedError(
+            f"Radiopharmaceutical Information Sequence (0054,0016) has {len(tracers)} items; expected one tracer"
+        )
+    return tracers[0]
+
+
 def administered_dose(tracer: Header) -> tuple[float, tuple[str, ...]]:
     """Administered dose, and what was put up with.
 

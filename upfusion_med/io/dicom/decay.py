@@ -11,7 +11,9 @@ from upfusion_med.io.dicom.clock import parse_date, parse_datetime, parse_offset
 from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
 
-_ONE_SECOND = timedelta(seconds=1)
+_ONE_SECOND, _ONE_DAY = timedelta(seconds=1), timedelta(days=1)
+#: A bare injection time up to this long after the reference time may be of the same day.
+_DURING_THE_SCAN = timedelta(hours=1)
 #: A series that starts this much later than its acquisition's time of day began on the day before.
 _HALF_A_DAY = timedelta(hours=12)
 #: Longest time and number of half-lives between injection and scan that is believed.
@@ -148,7 +150,7 @@ def administration_time(pet: Header, tracer: Header, earliest_reference: datetim
         The instant, whether its date was stated, and a warning (or an empty text).
 
     Raises:
-        SuvRefusedError: neither a start date with time nor a start time.
+        SuvRefusedError: neither a start date with time nor a start time, or a start time that leaves its day open.
     """
     stated = parse_datetime(tracer.text("RadiopharmaceuticalStartDateTime"))
     if stated is not None:
@@ -171,10 +173,15 @@ def administration_time(pet: Header, tracer: Header, earliest_reference: datetim
         raise SuvRefusedError(
             "Radiopharmaceutical Start DateTime (0018,1078) and Start Time (0018,1072) are missing or no times"
         )
-    # the day of the scan itself: the series date is the same, or was rewritten by processing days later
-    moment = datetime.combine(earliest_reference.date(), hour)
-    if moment > earliest_reference + _ONE_SECOND:
-        moment -= timedelta(days=1)
+    # by the day of the scan itself: the series date is the same, or was rewritten by processing days later
+    later = (datetime.combine(earliest_reference.date(), hour) - earliest_reference) % _ONE_DAY
+    if _ONE_SECOND < later <= _DURING_THE_SCAN:
+        raise SuvRefusedError(
+            f"Radiopharmaceutical Start Time (0018,1072) has no date and lies {later.total_seconds() / 60:.1f} minutes "
+            f"after the scan's reference time ({time_of_day(earliest_reference)}): the tracer was given during the "
+            "scan, as in a dynamic one, or on the day before"
+        )
+    moment = earliest_reference + (later if later <= _ONE_SECOND else later - _ONE_DAY)
     elapsed = earliest_reference - moment
     if elapsed > _HALF_A_DAY:
         return (

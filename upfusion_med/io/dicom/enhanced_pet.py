@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from upfusion_med.core import InputError
-from upfusion_med.io.dicom.administration import body_weight, tracer_half_life
+from upfusion_med.io.dicom.administration import body_weight, only_tracer, tracer_half_life
 from upfusion_med.io.dicom.clock import parse_datetime, parse_offset, time_of_day
 from upfusion_med.io.dicom.decay import average_time_s, check_elapsed
 from upfusion_med.io.dicom.header import Header
@@ -108,16 +108,12 @@ def _to_unit(plane: Plane, groups: FunctionalGroups, codes: frozenset[str]) -> f
 
 def _from_activity(header: Header, groups: Sequence[FunctionalGroups], to_bq_per_ml: Sequence[float]) -> SuvScale:
     weight_kg, warnings = body_weight(header)
-    tracers = header.items("RadiopharmaceuticalInformationSequence")
-    if len(tracers) != 1:
-        raise SuvRefusedError(
-            f"Radiopharmaceutical Information Sequence (0054,0016) has {len(tracers)} items; expected one tracer"
-        )
-    dose_bq, more = _dose(tracers[0])
+    tracer = only_tracer(header)
+    dose_bq, more = _dose(tracer)
     warnings += more
-    half_life_s, more = tracer_half_life(tracers[0])
+    half_life_s, more = tracer_half_life(tracer)
     warnings += more
-    given = parse_datetime(tracers[0].text("RadiopharmaceuticalStartDateTime"))
+    given = parse_datetime(tracer.text("RadiopharmaceuticalStartDateTime"))
     if given is None:
         raise SuvRefusedError("Radiopharmaceutical Start DateTime (0018,1078) is missing or no date with time")
     references, rule = _references(header, groups, half_life_s)

@@ -14,6 +14,7 @@ from upfusion_med.io.dicom.administration import (
     administered_dose,
     body_weight,
     body_weight_and_height,
+    only_tracer,
     tracer_half_life,
 )
 from upfusion_med.io.dicom.body_size import MASS_TYPES, body_surface_m2, normalising_mass_kg
@@ -172,9 +173,7 @@ def _from_activity(
 ) -> SuvScale:
     header = slices[0]
     weight_kg, warnings = body_weight(header)
-    tracer = header.item("RadiopharmaceuticalInformationSequence")
-    if tracer is None:
-        raise SuvRefusedError("Radiopharmaceutical Information Sequence (0054,0016) is missing")
+    tracer = only_tracer(header)
     dose_bq, more = administered_dose(tracer)
     warnings += more
     half_life_s, more = tracer_half_life(tracer)
