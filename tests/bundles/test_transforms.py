@@ -14,13 +14,14 @@ from monai.transforms import Compose, Flipd, Invertd, InvertibleTransform, MapTr
 
 from tests.bundles.conftest import NAMES
 from tests.bundles.workflows import workflow
-from tests.io.dicom_phantom import PT, pet_tags, slices, write
+from tests.io.dicom_phantom import PT, pet_slices, pet_tags, slices, write
 from upfusion_med import bundle
 from upfusion_med.bundle import (
     AlignToMRI,
     AlignToMRId,
     FuseLuminance,
     FuseLuminanced,
+    LoadStudyd,
     LoadSUV,
     LoadSUVd,
     PseudoColor,
@@ -33,7 +34,7 @@ from upfusion_med.bundle import (
 )
 from upfusion_med.core import FuseSettings, InputError, Modality, UsageError, Volume
 from upfusion_med.inference import fuse
-from upfusion_med.io import SUV_UNITS, load_volume, save_scalar_nifti
+from upfusion_med.io import ACTIVITY_UNITS, SUV_UNITS, SuvRefusedError, load_volume, save_scalar_nifti
 from upfusion_med.transforms import colour, luts
 
 AFFINE = torch.tensor([[0, -2.0, 0, 4], [1.5, 0, 0, -3], [0, 0, 3.0, 8], [0, 0, 0, 1]], dtype=torch.float64)
@@ -82,6 +83,29 @@ def test_what_is_no_suv_is_refused_unless_allowed(tmp_path):
     with pytest.raises(InputError, match="not SUV"):
         LoadSUV()(tmp_path / "x.nii.gz")
     assert LoadSUV(require_suv=False)(tmp_path / "x.nii.gz").shape == (1, 9, 8, 7)
+
+
+def test_a_pet_without_weight_gives_its_stored_values_only_where_suv_is_not_required(tmp_path):
+    pet = write(tmp_path / "pet", pet_slices(tweak=lambda d, k: delattr(d, "PatientWeight")))
+    with pytest.raises(SuvRefusedError, match="Weight"):
+        LoadSUV()(pet)
+    loaded = LoadSUV(require_suv=False)(pet)
+    assert loaded.meta["units"] == ACTIVITY_UNITS
+    np.testing.assert_array_equal(loaded.numpy()[0], load_volume(pet, quantity="raw").array)
+
+
+def test_what_is_wrong_besides_suv_is_refused_although_suv_is_not_required(tmp_path):
+    pet = write(tmp_path / "pet", [d for k, d in enumerate(pet_slices()) if k != 2])
+    with pytest.raises(InputError, match="misses 1 slice"):
+        LoadSUV(require_suv=False)(pet)
+
+
+def test_a_study_takes_stored_values_where_its_settings_say_so(tmp_path):
+    pet = write(tmp_path / "pet", pet_slices(tweak=lambda d, k: delattr(d, "PatientWeight")))
+    study = {"mri": write(tmp_path / "mri", slices()), "functional": pet}
+    with pytest.raises(InputError, match=r"Weight.*--quantity raw"):
+        LoadStudyd()(study)
+    assert LoadStudyd({"quantity": "raw"})(study)["functional"].meta["units"] == ACTIVITY_UNITS
 
 
 def test_a_window_keeps_the_place_and_can_be_inverted(volume):

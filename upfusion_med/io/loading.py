@@ -45,6 +45,7 @@ def load_volume(
 
     Raises:
         InputError: the file or the study is wrong; the message says what was found, what was expected, what to do.
+        SuvRefusedError: an `InputError`: a PET in DICOM cannot become SUV, and ``quantity`` is not ``"raw"``.
         UsageError: a wrong ``quantity``, ``modality`` or ``frame``, or ``series`` for a file that has none.
 
     Example:

@@ -12,7 +12,7 @@ from monai.transforms import MapTransform, Transform
 
 from upfusion_med.bundle.meta_volume import to_meta
 from upfusion_med.core import InputError
-from upfusion_med.io import SUV_UNITS, load_volume
+from upfusion_med.io import SUV_UNITS, SuvRefusedError, load_volume
 
 
 class LoadSUV(Transform):
@@ -33,7 +33,12 @@ class LoadSUV(Transform):
         Raises:
             InputError: unreadable, or SUV was required and cannot be known (the message says why).
         """
-        volume = load_volume(path, series=self.series)
+        try:
+            volume = load_volume(path, series=self.series)
+        except SuvRefusedError:
+            if self.require_suv:
+                raise
+            volume = load_volume(path, series=self.series, quantity="raw")
         if self.require_suv and volume.units != SUV_UNITS:
             raise InputError(
                 f"{path} holds {volume.units}, not SUV; expected a PET in DICOM with dose and weight, or stored SUV. "

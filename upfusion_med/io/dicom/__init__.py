@@ -7,12 +7,14 @@ from upfusion_med.io.dicom.secondary_capture import save_colour_multiframe, save
 from upfusion_med.io.dicom.source import load_dicom_source
 from upfusion_med.io.dicom.source_study import SourceStudy, new_source_study, read_source_study
 from upfusion_med.io.dicom.summary import SeriesSummary, StudySummary, describe_study, list_series
+from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
 
 __all__ = [
     "Deidentifier",
     "SeriesSummary",
     "SourceStudy",
     "StudySummary",
+    "SuvRefusedError",
     "describe_study",
     "list_series",
     "load_dicom_source",

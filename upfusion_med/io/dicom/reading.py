@@ -18,6 +18,7 @@ from upfusion_med.io.dicom.scan import open_study
 from upfusion_med.io.dicom.stack import Stack, find_stacks
 from upfusion_med.io.dicom.summary import stored_units
 from upfusion_med.io.dicom.suv import suv_scale, unusual_maximum
+from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
 from upfusion_med.io.dicom.suv_scale import SuvScale, span
 from upfusion_med.io.frames import FrameChoiceError, check_frame, how_to_choose
 from upfusion_med.io.units import SUV_UNITS
@@ -47,7 +48,8 @@ def read_dicom(
         came to be, without facts about the patient.
 
     Raises:
-        InputError: not readable, no regular grid, ambiguous, or PET that cannot become SUV while ``quantity`` is None.
+        InputError: not readable, no regular grid, or ambiguous.
+        SuvRefusedError: PET that cannot become SUV, unless ``quantity`` is ``"raw"``.
         UsageError: ``series`` or ``frame`` does not exist.
     """
     with open_study(path) as study:
@@ -123,7 +125,7 @@ def _suv(stack: Stack, quantity: str | None, shown: str) -> SuvScale | None:
     try:
         return suv_scale([plane for planes in stack.frames for plane in planes], stack.series.headers)
     except InputError as error:  # a rule refused it, or a tag that a rule needs is malformed
-        raise InputError(
+        raise SuvRefusedError(
             f"The PET series {stack.key} of {shown} cannot be converted to SUV by body weight: "
             f"{str(error).rstrip('.')}. Correct the header, or go on with the stored values ({stored_units(stack)}): "
             "quantity='raw' (--quantity raw)."

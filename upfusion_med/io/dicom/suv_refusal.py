@@ -6,4 +6,4 @@ from upfusion_med.core import InputError
 
 
 class SuvRefusedError(InputError):
-    """The header does not allow SUV; the text is the reason only, the reader adds how to go on without SUV."""
+    """The header does not allow SUV. A rule gives the reason only; the reader adds how to go on without SUV."""
