@@ -38,8 +38,8 @@ Source = Volume | str | os.PathLike[str]
 MRI_ROLES = (("MR",),)
 FUNCTIONAL_ROLES = (("PT", "NM"), ("CT",))
 _TWO_PATIENTS = (
-    "The MRI and the functional series have different values of Patient ID (0010,0020): check that both are of one "
-    "patient. DICOM output is refused."
+    "The MRI and the functional series are of different patients by Patient ID (0010,0020) or, where one has none, by "
+    "Patient's Name (0010,0010) or Birth Date (0010,0030): check that both are of one patient. DICOM output is refused."
 )
 
 

@@ -172,3 +172,25 @@ def test_patients_are_told_apart_by_their_id(tmp_path):
     assert mri.is_same_patient(read_source_study(fused.pet_series(tmp_path / "pet")))
     assert not mri.is_same_patient(read_source_study(fused.pet_series(tmp_path / "other", tweak=other)))
     assert mri.is_same_patient(new_source_study())
+
+
+@pytest.mark.parametrize(
+    ("mri", "pet", "is_same"),
+    [
+        (("", "AAA", ""), ("", "BBB", ""), False),
+        (("", "AAA", "19510203"), ("", "AAA", "19510204"), False),
+        (("", "AAA", "19510203"), ("", "AAA^^", "19510203"), True),
+        (("", "AAA", ""), ("", "", "19510203"), True),
+        (("", "", ""), ("", "", ""), True),
+        (("7", "AAA", ""), ("", "AAA", ""), True),
+        (("7", "AAA", ""), ("", "BBB", ""), False),
+        (("7", "AAA", "19510203"), ("7", "BBB", ""), True),
+        (("7", "AAA", ""), ("8", "AAA", ""), False),
+    ],
+)
+def test_names_and_birth_dates_tell_patients_apart_where_an_id_is_missing(mri, pet, is_same):
+    first, second = (
+        new_source_study(dict(zip(("PatientID", "PatientName", "PatientBirthDate"), patient, strict=True)))
+        for patient in (mri, pet)
+    )
+    assert first.is_same_patient(second) is second.is_same_patient(first) is is_same

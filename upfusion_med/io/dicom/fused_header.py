@@ -136,7 +136,8 @@ def fused_series(
     study = study or new_source_study()
     if functional is not None and not study.is_same_patient(functional):
         raise InputError(
-            "The MRI and the functional series have different values of Patient ID (0010,0020); expected one patient. "
+            "The MRI and the functional series are of different patients by Patient ID (0010,0020) or, where one has "
+            "none, by Patient's Name (0010,0010) or Birth Date (0010,0030); expected one patient. "
             "Fuse images of one patient, or write the output without a reference to the functional series."
         )
     kinds = " + ".join(s.modality for s in (study, functional) if s is not None and s.modality)

@@ -75,9 +75,18 @@ class SourceStudy:
     lossy: tuple[str, ...] | None = None
 
     def is_same_patient(self, other: SourceStudy) -> bool:
-        """Whether nothing says that the other study is of another patient: Patient IDs are equal, or one is empty."""
-        ids = [study.elements.get("PatientID", "") for study in (self, other)]
-        return ids[0] == ids[1] or not all(ids)
+        """Whether nothing says that the other study is of another patient.
+
+        Patient IDs say it, or, where one is empty, names and birth dates. What is empty in one of the two says nothing.
+        """
+        ids, names, births = (
+            [str(study.elements.get(keyword, "")) for study in (self, other)]
+            for keyword in ("PatientID", "PatientName", "PatientBirthDate")
+        )
+        if all(ids):
+            return ids[0] == ids[1]
+        names = [name.rstrip("^= ") for name in names]  # empty components may be written or not
+        return all(first == second or not (first and second) for first, second in (names, births))
 
     def near(self, stack: SliceStack, number: int, *, in_same_space: bool = True) -> tuple[SliceReference, ...]:
         """The slices that a linear interpolation onto one slice of ``stack`` draws from.
