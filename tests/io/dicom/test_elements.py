@@ -15,6 +15,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from tests.fuzzing import FUZZED
 from tests.io import dicom_phantom as phantom
 from upfusion_med.core import InputError
+from upfusion_med.io import list_series
 from upfusion_med.io.dicom import pixels, scan
 from upfusion_med.io.dicom.elements import Elements, read_elements
 from upfusion_med.io.dicom.header import KEYWORDS, PRIVATE_BLOCKS, Header, quiet
@@ -98,6 +99,19 @@ def test_phantoms_say_the_same(tmp_path, kind, implicit):
                         inner.is_undefined_length_sequence_item = True
     (tmp_path / "a").write_bytes(as_bytes(d, implicit))
     assert compare(tmp_path / "a"), "no quick reading of a plain file"
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize(
+    ("character_sets", "text"),
+    [(["", "ISO 2022 IR 87"], "頭部単純"), (["", "ISO 2022 IR 149"], "두부 CT"), ("ISO_IR 100", "Schädel")],
+)
+def test_text_that_changes_its_character_set_is_read_as_it_is_meant(tmp_path, character_sets, text, implicit):
+    d = phantom.slices()[0]
+    d.SpecificCharacterSet, d.SeriesDescription = character_sets, text
+    (tmp_path / "a").write_bytes(as_bytes(d, implicit))
+    assert compare(tmp_path / "a")
+    assert list_series(tmp_path)[0].description == text
 
 
 def test_pydicoms_own_samples_say_the_same():

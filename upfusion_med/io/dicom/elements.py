@@ -23,6 +23,8 @@ _UNDEFINED = 0xFFFFFFFF
 _SYNTAX, _DEFLATED, _BIG_ENDIAN = 0x00020010, b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.2"
 _IMPLICIT = b"1.2.840.10008.1.2"
 _CHARACTER_SET = 0x00080005
+#: Begins the change to another character set, in which bytes of ASCII stand for other letters (PS3.5 section 6.1.2.5).
+_ESCAPE = b"\x1b"
 #: Value representations with a length of 16 and of 32 bits (PS3.5 section 7.1.2).
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -73,7 +75,7 @@ class Elements:
             return None
         stated, content = found
         kind = stated or vr
-        if kind in _TEXTS and content.isascii():
+        if kind in _TEXTS and content.isascii() and _ESCAPE not in content:
             parts = [part.strip(" \0\t\r\n") for part in content.decode("ascii").split("\\")]
             return parts if len(parts) > 1 else parts[0]
         code = _NUMBERS.get(kind)
