@@ -143,6 +143,27 @@ def test_a_grid_that_is_not_that_of_the_files_does_not_give_their_study_away(fus
     assert pydicom.dcmread(files[0]).PatientID == ""
 
 
+@pytest.mark.parametrize("of_mri", [False, True], ids=["the fused volume", "the MRI"])
+def test_under_a_transform_that_bends_it_is_a_study_of_its_own(fused, of_mri):
+    import vtk
+    from UPFusionLib.result import MRI_ROLE
+
+    spline = vtk.vtkThinPlateSplineTransform()
+    spline.SetBasisToR()
+    landmarks = vtk.vtkPoints(), vtk.vtkPoints()
+    for offset in np.array([(0, 0, 0), *np.eye(3) * 60, *-np.eye(3) * 60]):
+        landmarks[0].InsertNextPoint(*offset)
+        landmarks[1].InsertNextPoint(*(offset + (0 if offset.any() else np.array([2.0, 0, 0]))))
+    spline.SetSourceLandmarks(landmarks[0])
+    spline.SetTargetLandmarks(landmarks[1])
+    bend = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "bend")
+    bend.SetAndObserveTransformToParent(spline)
+    (fused.GetNodeReference(MRI_ROLE) if of_mri else fused).SetAndObserveTransformNodeID(bend.GetID())
+    job, files = exported(fused)
+    assert not job.is_in_study
+    assert pydicom.dcmread(files[0]).PatientID == ""
+
+
 def test_a_part_of_the_mri_stays_in_its_study(fused):
     from UPFusionLib.grid import as_matrix, ijk_to_ras
 

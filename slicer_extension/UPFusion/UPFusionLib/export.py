@@ -11,7 +11,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from .grid import ijk_to_ras, is_part
+from .grid import ijk_to_ras, is_part, local_to_world
 from .interpreter import Interpreter
 from .job import FolderJob
 from .result import MRI_ROLE, REPORT
@@ -89,11 +89,14 @@ def source_files(mri: slicer.vtkMRMLScalarVolumeNode | None) -> list[str]:
 
 
 def lies_on_source(fused: slicer.vtkMRMLVectorVolumeNode) -> bool:
-    """Whether the fused voxels are those of the MRI's files, or a part of them: it was not moved, turned or resampled.
+    """Whether the fused voxels are those of the MRI's files, or a part of them: not moved, turned, resampled or bent.
 
-    Positions are those of the files: without parent transforms.
+    Positions are those of the files: without linear parent transforms. Those that bend are applied to the voxels.
     """
-    source = source_grid(fused.GetNodeReference(MRI_ROLE))
+    mri = fused.GetNodeReference(MRI_ROLE)
+    if local_to_world(fused) is None or local_to_world(mri) is None:
+        return False
+    source = source_grid(mri)
     return source is not None and is_part(ijk_to_ras(fused), fused.GetImageData().GetDimensions(), *source)
 
 
