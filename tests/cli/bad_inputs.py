@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
 import os
@@ -321,6 +322,29 @@ def truncated_series(folder: Path) -> Path:
     return made
 
 
+def emptied_series(folder: Path) -> Path:
+    made = phantom.write(folder / "series", phantom.slices())
+    (made / "004.dcm").write_bytes(b"")
+    return made
+
+
+def broken_pet_beside_ct(folder: Path) -> Path:
+    made = phantom.write(folder / "study" / "a", phantom.pet_slices(series="a", positions=GAPPED))
+    phantom.write(folder / "study" / "b", phantom.slices(sop=phantom.CT, series="b"))
+    return made.parent
+
+
+def two_tracers(d: object, k: int) -> None:
+    items = d.RadiopharmaceuticalInformationSequence  # type: ignore[attr-defined]
+    d.RadiopharmaceuticalInformationSequence = [items[0], copy.deepcopy(items[0])]  # type: ignore[attr-defined]
+
+
+def injected_soon_after_the_start(d: object, k: int) -> None:
+    (tracer,) = d.RadiopharmaceuticalInformationSequence  # type: ignore[attr-defined]
+    tracer.RadiopharmaceuticalStartTime = "100010"
+    del tracer.RadiopharmaceuticalStartDateTime
+
+
 def two_patients(folder: Path) -> Path:
     made = phantom.write(folder / "study" / "a", phantom.pet_slices(series="a"))
     phantom.write(
@@ -477,6 +501,7 @@ BAD_INPUTS = (
     BadInput("multi-frame MR without places", one(enhanced_without_places), ("unctional", "xport")),
     # DICOM: damage
     BadInput("DICOM, one slice cut", truncated_series, ("truncated", "Copy it again")),
+    BadInput("DICOM, one slice empty", emptied_series, ("004.dcm", "Copy it again")),
     BadInput("DICOM mark, then noise", content("a.dcm", bytes(128) + b"DICM" + b"\xff" * 300), ("damaged", "opy it again")),
     BadInput("DICOM with damaged compression", study(phantom.slices, damaged_compression), ("cannot be decoded", "export it uncompressed")),
     BadInput("DICOM, transfer syntax unknown", unknown_syntax, ("ransfer", "xport")),
@@ -499,11 +524,14 @@ BAD_INPUTS = (
     BadInput("DICOM, two patients in one folder", two_patients, ("more than one patient", "Give the folder of one patient")),
     BadInput("DICOM, two patients in one series", study(phantom.pet_slices, two_patients_in_one_series), ("more than one patient", "Give the folder of one patient")),
     BadInput("DICOM, two MR series", two_series, ("2 volumes that could be meant", "--functional-series")),
+    BadInput("DICOM, a PET that lacks a slice beside a CT", broken_pet_beside_ct, ("misses 1 slice", "--functional-series")),
     BadInput("DICOM, a series that is not there", two_series, ("fits 's9'", "s1"), 2, ("--functional-series", "s9")),
     BadInput("dynamic PET, no frame chosen", study(phantom.slices, dynamic, sop=phantom.PT, positions=TWICE), ("series of 2 volumes by frame reference time", "--frame")),
     BadInput("DICOM, 300 echo times in one series", many_echoes, ("more than 256 volumes", "Export one")),
     # DICOM: SUV
     BadInput("PET without weight", study(phantom.pet_slices, drop("PatientWeight")), ("Patient's Weight (0010,1030)", "--quantity raw")),
+    BadInput("PET with two tracers", study(phantom.pet_slices, two_tracers), ("2 items", "--quantity raw")),
+    BadInput("PET, injected 10 s after the start on no stated day", study(phantom.pet_slices, injected_soon_after_the_start), ("Radiopharmaceutical Start Time (0018,1072)", "--quantity raw")),
     BadInput("PET in PROPCNTS", study(phantom.pet_slices, put(Units="PROPCNTS")), ("PROPCNTS", "--quantity raw")),
     BadInput("PET given as the MRI", study(phantom.pet_slices), ("first image is PET", "Give the MRI first"), as_mri=True),
 )  # fmt: skip
