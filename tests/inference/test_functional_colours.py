@@ -96,6 +96,27 @@ def test_a_palette_can_be_named_and_doubt_is_said(coloured):
         run(mri, pet, functional_colours="plasma")
 
 
+def test_a_picture_drawn_upside_down_is_read_the_other_way_up_with_a_warning(coloured):
+    mri, pet, uptake = coloured
+    upside_down = pet.with_array(get_palette("rainbow_inverted").colours[np.rint(uptake * 127).astype(int)])
+    result = run(mri, upside_down)
+    assert result.report["functional_colours"] == "read as uptake: palette 'rainbow_inverted'"
+    assert any("drawn upside down in 'rainbow'" in w for w in result.report["warnings"])
+    np.testing.assert_array_equal(result.volume.array, run(mri, pet).volume.array)
+    named = run(mri, upside_down, functional_colours="rainbow")
+    assert any("say --functional-colours rainbow_inverted" in w for w in named.report["warnings"])
+    assert not run(mri, upside_down, functional_colours="rainbow_inverted").report["warnings"]
+
+
+def test_a_picture_that_may_be_upside_down_keeps_its_colours_with_a_warning(coloured):
+    mri, pet, _ = coloured
+    warm_frame = pet.array.copy()
+    warm_frame[:3] = warm_frame[-3:] = get_palette("rainbow").colours[90]
+    result = run(mri, pet.with_array(warm_frame))
+    assert result.report["functional_colours"] is None
+    assert any("whether upside down is not clear" in w for w in result.report["warnings"])
+
+
 def test_unknown_colours_are_kept_and_the_report_says_so(coloured):
     mri, pet, _ = coloured
     result = run(mri, pet.with_array(255.0 - pet.array))

@@ -200,8 +200,8 @@ def fuse(
         str,
         typer.Option(
             help="A PET or SPECT picture that comes in colours: auto turns a known palette back into uptake, which is "
-            "fused and shown through --lut; rainbow, warm or a colour table's name say which palette it is; keep keeps "
-            "its colours.",
+            "fused and shown through --lut; rainbow, warm or a colour table's name say which palette it is "
+            "(hot_iron_inverted: drawn upside down); keep keeps its colours.",
             rich_help_panel=_APPEARANCE,
         ),
     ] = "auto",

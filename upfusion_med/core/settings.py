@@ -107,7 +107,8 @@ class FuseSettings:
         transform: File with an ITK transform from the MRI's space to the functional image's; replaces ``register``.
         bias_correction: Correct the MRI's uneven brightness (N4) before it is windowed.
         functional_colours: What the colours of a PET or SPECT picture mean: ``"auto"``, a known palette is recognised,
-            turned back into uptake and shown through ``lut``; the name of a palette, the same for that one;
+            turned back into uptake and shown through ``lut``; the name of a palette, the same for that one (with
+            ``_inverted`` at its end: drawn upside down);
             ``"keep"``, the picture keeps its colours.
         blend: ``neural``: the network's luminance as far as the colours stay readable; ``exact``: its luminance
             exactly, colours paler where needed; ``alpha``: classic alpha blending for comparison.

@@ -33,7 +33,7 @@ def drawn(a: Levels, modality: Modality, asked: str) -> Levels:
     """
     if asked == KEEP or a.ndim == 2:
         return a
-    palette = palette_of(Volume(a[:, :, None].astype(np.float32), np.eye(4), RGB_LEVELS, modality), modality, asked)
+    palette, _ = palette_of(Volume(a[:, :, None].astype(np.float32), np.eye(4), RGB_LEVELS, modality), modality, asked)
     if palette is None:
         return a
     uptake, lut = palette.uptake(a), get_lut(PICTURE_LUT)

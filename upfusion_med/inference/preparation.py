@@ -73,10 +73,8 @@ def prepare(
         InputError: an image is constant or not finite, two kinds are mixed, or the images cannot be aligned.
     """
     check_pair(mri, functional, named=settings.modality is not None)
-    palette = functional_colours.palette_of(functional, choice.modality, settings.functional_colours)
-    doubtful = None
+    palette, doubtful = functional_colours.palette_of(functional, choice.modality, settings.functional_colours)
     if palette is not None and settings.functional_colours != functional_colours.KEEP:
-        doubtful = functional_colours.doubt(functional, palette)
         # Before anything is resampled: a colour between two of a palette means something else.
         functional = functional_colours.as_uptake(functional, palette)
     aligned = align(mri, functional, settings.transform or settings.register.value, progress=progress)
