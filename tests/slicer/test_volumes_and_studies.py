@@ -38,6 +38,9 @@ def volume(name, low=0, **attributes):
         ("brain-SPECT 2", {}, "SPECT", "guessed from its name"),
         ("ct", {}, "CT", "guessed from its name"),
         ("captain", {"low": -1000}, "CT", "guessed from its values"),
+        ("pet", {"low": -1000}, "CT", "guessed from its values"),
+        ("CT_AC_PET", {"low": -1000}, "CT", "guessed from its values"),
+        ("CT_AC_PET", {}, "", "unknown"),
         ("spectacular petal", {}, "", "unknown"),
     ],
 )

@@ -20,8 +20,13 @@ _WORDS = {
     "infrared": Modality.INFRARED,
     "thermal": Modality.INFRARED,
 }
-#: No MRI, PET or SPECT value is that negative; air in Hounsfield units is −1000.
+#: These stand for a modality as a word of their own in a file's name only: "Pt01" is a patient.
+_SHORT_WORDS = {"pt", "nm"}
+#: Air in Hounsfield units is −1000; hardly an MRI, PET or SPECT value is as negative as this.
 _HOUNSFIELD_AIR = -200.0
+#: Bone and metal in Hounsfield units, in parts of the most negative value. Some reconstructions of uptake in Bq/mL have
+#: values below −200 too, small beside their largest.
+_HOUNSFIELD_SPAN = 10.0
 
 
 @dataclass(frozen=True)
@@ -36,22 +41,35 @@ class ModalityChoice:
 def choose_modality(stated: Modality | None, functional: Volume, path: Path | None) -> ModalityChoice:
     """Decide the modality of the functional image.
 
-    In this order: the caller, the file (DICOM), the last two parts of the path, Hounsfield-like values, colour. A
-    scalar volume without any of these is taken for uptake; a grey picture stays unknown and is shown in grey.
+    In this order: the caller, the file (DICOM), a word in the file's name or in its folder's, colour, Hounsfield-like
+    values. A name with words of two modalities decides nothing, and none makes PET or SPECT of Hounsfield-like values.
+    A scalar volume without any of these is taken for uptake; a grey picture stays unknown and is shown in grey.
     """
     if stated is not None and stated is not Modality.UNKNOWN:
         return ModalityChoice(stated, "stated by the caller", True)
     if functional.modality is not Modality.UNKNOWN:
         return ModalityChoice(functional.modality, "stated by the file", True)
-    if path is not None:
-        for part in (path.name, path.parent.name):
-            for word in re.split(r"[^a-z]+", part.lower()):
-                if word in _WORDS:
-                    return ModalityChoice(_WORDS[word], f"guessed from '{word}' in the file name", False)
+    lowest, highest = float(functional.array.min()), float(functional.array.max())
+    named = _named(path) if path is not None else None
+    if named is not None:
+        surely_hounsfield = lowest <= _HOUNSFIELD_AIR and highest <= -_HOUNSFIELD_SPAN * lowest
+        if not (named.modality.is_emission and surely_hounsfield):
+            return named
     if functional.is_rgb:
         return ModalityChoice(Modality.PET, "guessed: a colour image is taken for pseudo-coloured uptake", False)
-    if float(functional.array.min()) <= _HOUNSFIELD_AIR:
+    if lowest <= _HOUNSFIELD_AIR:
         return ModalityChoice(Modality.CT, "guessed: values below -200 look like Hounsfield units", False)
     if functional.is_picture:
         return ModalityChoice(Modality.UNKNOWN, "a grey picture; shown in grey", False)
     return ModalityChoice(Modality.PET, "guessed: a scalar volume without negative values is taken for uptake", False)
+
+
+def _named(path: Path) -> ModalityChoice | None:
+    """What the name of the file says, or else that of its folder."""
+    name, folder = path.name.lower(), path.parent.name.lower()
+    whole = set(re.split(r"[^a-z0-9]+", name)) & _SHORT_WORDS
+    for text, also, where in ((name, whole, "file name"), (folder, set(), "folder's name")):
+        words = [w for w in re.split(r"[^a-z]+", text) if w in _WORDS and (w in also or w not in _SHORT_WORDS)]
+        if len({_WORDS[word] for word in words}) == 1:
+            return ModalityChoice(_WORDS[words[0]], f"guessed from '{words[0]}' in the {where}", False)
+    return None

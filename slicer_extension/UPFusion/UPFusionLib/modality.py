@@ -14,8 +14,10 @@ _UNITS_TAG, _MODALITY_TAG, _FRAME_TAG = "0054,1001", "0008,0060", "0020,0052"
 _WORDS = {"pet": "PET", "pt": "PET", "fdg": "PET", "suv": "PET", "spect": "SPECT", "nm": "SPECT", "ct": "CT"}
 _MRI_WORDS = {"mr", "mri", "t1", "t1w", "t2", "t2w", "flair", "mprage", "spgr"}
 _DICOM = {"PT": "PET", "NM": "SPECT", "CT": "CT", "MR": "MR"}
-#: No MRI, PET or SPECT value is that negative; air is -1000 HU.
+#: Air is -1000 HU; hardly an MRI, PET or SPECT value is as negative as this.
 _AIR_BELOW = -200.0
+#: Bone and metal in HU, in parts of the most negative value; uptake in Bq/mL has such values too, but goes higher.
+_HOUNSFIELD_SPAN = 10.0
 
 
 class Role(Enum):
@@ -27,17 +29,11 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class Guess:
-    """A modality (``MR``, ``PET``, ``SPECT``, ``CT``, or empty) and how it is known."""
+    """A modality (``MR``, ``PET``, ``SPECT``, ``CT``, or empty), how it is known, and what the volume can be."""
 
     modality: str
     how: str
-
-    @property
-    def role(self) -> Role | None:
-        """What the volume can be."""
-        if not self.modality:
-            return None
-        return Role.MRI if self.modality == "MR" else Role.FUNCTIONAL
+    role: Role | None
 
 
 def words_of(name: str) -> set[str]:
@@ -45,31 +41,42 @@ def words_of(name: str) -> set[str]:
     return {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
 
 
-def guess_from_name(name: str) -> str:
-    """The modality that a name speaks of, or an empty text."""
+def role_from_name(name: str) -> Role | None:
+    """What a volume of that name can be, even where its name speaks of two functional modalities."""
     words = words_of(name)
-    for word, modality in _WORDS.items():
-        if word in words:
-            return modality
-    return "MR" if words & _MRI_WORDS else ""
+    if words & set(_WORDS):
+        return Role.FUNCTIONAL
+    return Role.MRI if words & _MRI_WORDS else None
 
 
 def guess_modality(volume: slicer.vtkMRMLScalarVolumeNode) -> Guess:
-    """From DICOM, the volume's attributes, its units, its name, its values: the first that says something."""
+    """From DICOM, the volume's attributes, its units, its name, its values: the first that says something.
+
+    A name with words of two functional modalities decides nothing, and none makes PET or SPECT of values like those of
+    a CT.
+    """
     dicom = _DICOM.get(_dicom_modality(volume), "")
     if dicom:
-        return Guess(dicom, _("stated by DICOM"))
+        return _guess(dicom, _("stated by DICOM"))
     stated = _DICOM.get((volume.GetAttribute("UPFusion.Modality") or "").upper(), "")
     if stated:
-        return Guess(stated, _("stated by an attribute of the volume"))
+        return _guess(stated, _("stated by an attribute of the volume"))
     if units_of(volume) == SUV:
-        return Guess("PET", _("its values are SUV"))
-    named = guess_from_name(volume.GetName() or "")
-    if named:
-        return Guess(named, _("guessed from its name"))
-    if volume.GetImageData() and volume.GetImageData().GetScalarRange()[0] < _AIR_BELOW:
-        return Guess("CT", _("guessed from its values"))
-    return Guess("", _("unknown"))
+        return _guess("PET", _("its values are SUV"))
+    name = volume.GetName() or ""
+    lowest, highest = volume.GetImageData().GetScalarRange() if volume.GetImageData() else (0.0, 0.0)
+    role = role_from_name(name)
+    named = {_WORDS[word] for word in words_of(name) if word in _WORDS} or ({"MR"} if role is Role.MRI else set())
+    surely_hounsfield = lowest <= _AIR_BELOW and highest <= -_HOUNSFIELD_SPAN * lowest
+    if len(named) == 1 and not (named <= {"PET", "SPECT"} and surely_hounsfield):
+        return _guess(named.pop(), _("guessed from its name"))
+    if lowest <= _AIR_BELOW:
+        return _guess("CT", _("guessed from its values"))
+    return Guess("", _("unknown"), role)
+
+
+def _guess(modality: str, how: str) -> Guess:
+    return Guess(modality, how, Role.MRI if modality == "MR" else Role.FUNCTIONAL)
 
 
 def units_of(volume: slicer.vtkMRMLScalarVolumeNode) -> str:

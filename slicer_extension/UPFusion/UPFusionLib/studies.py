@@ -9,7 +9,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from .modality import Role, guess_from_name, guess_modality
+from .modality import Role, guess_modality, role_from_name
 from .result import KIND
 
 _ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -67,11 +67,7 @@ def studies_in_folder(folder: Path) -> list[PairStudy]:
     for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         files = sorted(path for path in place.iterdir() if path.name.lower().endswith(_ENDINGS))
         if files:
-            roles = {"MR": Role.MRI, "": None}
-            sorted_out = [
-                (str(path), _stem(path.name), roles.get(guess_from_name(_stem(path.name)), Role.FUNCTIONAL))
-                for path in files
-            ]
+            sorted_out = [(str(path), _stem(path.name), role_from_name(_stem(path.name))) for path in files]
             found += _pairs(place.name, sorted_out)
         elif any(path.is_file() for path in place.rglob("*")):
             # A DICOM study: the command itself picks the one MR and the one functional series.
