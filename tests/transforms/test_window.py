@@ -51,6 +51,26 @@ def test_mr_with_a_background_that_is_not_zero_starts_above_it():
     assert window.high == pytest.approx(700, rel=0.02)
 
 
+def test_padding_and_undershoot_below_an_air_of_zero_do_not_lift_it():
+    head = _head(noise=0)
+    clean = robust_window(_volume(head), Modality.MR)
+    for depth in (-2000.0, -30.0):
+        padded = head.copy()
+        padded[:4] = depth
+        window = robust_window(_volume(padded), Modality.MR)
+        assert window.low == 0
+        assert window.high == pytest.approx(clean.high, rel=0.01)
+        assert apply_window(padded, window)[padded == 0].max() == 0
+
+
+def test_mr_scaled_to_a_mean_of_zero_keeps_its_dark_half():
+    head = _head(noise=0)
+    tissue = head > 0
+    head[tissue] = (head[tissue] - head[tissue].mean()) / head[tissue].std()
+    window = robust_window(_volume(head), Modality.MR)
+    assert window.low < -1
+
+
 @given(scale=st.floats(1e-3, 1e4))
 def test_mr_window_scales_with_the_values(scale):
     once, scaled = (robust_window(_volume(_head() * s), Modality.MR) for s in (1.0, scale))

@@ -45,6 +45,10 @@ _LEVELS_8_BIT = 255.0
 #: leaves out air noise (a few per cent) and keeps all tissue but cortical bone.
 _FOREGROUND_PART = 0.05
 _MR_HIGH_PERCENTILE = 99.5
+#: Zeros are the air of an MR when they are this part of all voxels, which no tissue is, and negative voxels are at most
+#: this part of the positive ones: padding, undershoot of a resampling. An MR scaled to a mean of 0 has as many of both.
+_ZEROS_OF_AIR = 0.05
+_NEGATIVES_BESIDE_AIR = 0.5
 #: On two sarcoma studies 2.8 % and 0.4 % of the tumour voxels lie above it (5.5 % and 1.2 % above the 99.9th).
 _EMISSION_HIGH_PERCENTILE = 99.95
 
@@ -55,8 +59,8 @@ def robust_window(volume: Volume, modality: Modality, *, name: str = "image") ->
     - Pictures with 8 bits, infrared and visible pictures, colour: 0 to 255; luma of colours: 0 to 1.
     - CT in Hounsfield units: −150 to 1000 HU; CT as display levels in 0..255: 0 to 255.
     - PET, SPECT: 0 to the 99.95th percentile of the positive voxels.
-    - MR and everything else: from 0 (from the 0.5th percentile, where the smallest value is not 0) to the 99.5th
-      percentile of the foreground, the voxels above 5 % of the 99.9th percentile.
+    - MR and everything else: from 0 to the 99.5th percentile of the foreground, the voxels above 5 % of the 99.9th
+      percentile. From the 0.5th percentile instead, where the smallest value is not 0 and 0 is not air either.
 
     Args:
         volume: Finite values.
@@ -117,7 +121,7 @@ def _emission_window(volume: Volume, name: str) -> Window:
 
 def _foreground_window(volume: Volume, smallest: float, largest: float) -> Window:
     low, low_rule = 0.0, "0"
-    if smallest != 0.0:
+    if smallest != 0.0 and not _air_is_zero(volume.array):
         low, low_rule = float(np.percentile(volume.array, 0.5)), "the 0.5th percentile"
     top = float(np.percentile(volume.array, 99.9))
     foreground = volume.array[volume.array > low + _FOREGROUND_PART * max(top - low, 0.0)]
@@ -125,3 +129,9 @@ def _foreground_window(volume: Volume, smallest: float, largest: float) -> Windo
     if not low < high:
         low, high = min(low, smallest), largest
     return Window(low, high, f"{low_rule} to the {_MR_HIGH_PERCENTILE:g}th percentile of the foreground", volume.units)
+
+
+def _air_is_zero(array: NDArray[Any]) -> bool:
+    negative, positive = int(np.count_nonzero(array < 0)), int(np.count_nonzero(array > 0))
+    zeros = array.size - negative - positive
+    return zeros >= _ZEROS_OF_AIR * array.size and negative <= _NEGATIVES_BESIDE_AIR * positive

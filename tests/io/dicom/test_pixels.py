@@ -23,7 +23,7 @@ def stored(file):
     """Stored values of the first frame of a file, (rows, columns)."""
     header = read_header(file, str(file))
     plane = Plane(header, 0, header.count("Rows"), header.count("Columns"), None, None, None)
-    return stack_values([plane])[:, :, 0].swapaxes(0, 1)
+    return stack_values([plane])[0][:, :, 0].swapaxes(0, 1)
 
 
 def sample(name):
@@ -157,7 +157,7 @@ def test_cut_compressed_file_is_refused(tmp_path, name, keep):
 
 def test_palette_pixels_become_colour(tmp_path):
     header = read_header(sample("examples_palette.dcm"), "p")
-    values = stack_values([Plane(header, 0, header.count("Rows"), header.count("Columns"), None, None, None)])
+    values, _ = stack_values([Plane(header, 0, header.count("Rows"), header.count("Columns"), None, None, None)])
     reference = pydicom.dcmread(sample("examples_palette.dcm"))
     colours = pydicom.pixels.apply_color_lut(reference.pixel_array, reference)
     expected = colours if colours.dtype == np.uint8 else colours >> 8
@@ -232,3 +232,71 @@ def test_float_pixel_data_and_jpeg_ls_of_the_shared_samples_decode(shared):
     values = stored(folder / "parametric_map_float.dcm")
     assert 0.9 < values.max() < 1
     np.testing.assert_array_equal(values, pydicom.dcmread(folder / "parametric_map_float.dcm").pixel_array)
+
+
+def padded(signed=True, value=-2000, to=None, syntax=None):
+    """A tweak that writes padding into the first two columns of each slice and says so in its header."""
+
+    def write(d, k):
+        kind = "<i2" if signed else "<u2"
+        pixels = np.frombuffer(d.PixelData, "<i2").reshape(d.Rows, d.Columns).astype(kind)
+        pixels = pixels + np.array(round(k / phantom.SLOPE), kind)  # from 0 to 4 above the phantom
+        pixels[:, 0], pixels[:, 1] = value, value if to is None else to
+        d.PixelRepresentation, d.PixelData = int(signed), pixels.tobytes()
+        d.add_new("PixelPaddingValue", "SS" if signed else "US", value)
+        if to is not None:
+            d.add_new("PixelPaddingRangeLimit", "SS" if signed else "US", to)
+        if syntax:
+            d.file_meta.TransferSyntaxUID = syntax
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "tweak",
+    [
+        padded(),
+        padded(syntax=ImplicitVRLittleEndian),
+        padded(value=-2000, to=-1900),
+        padded(value=-1900, to=-2000),
+        padded(value=30000),
+        padded(signed=False, value=65000),
+        padded(signed=False, value=65000, syntax=ImplicitVRLittleEndian),
+    ],
+)
+def test_padding_becomes_black_and_is_counted(tmp_path, tweak):
+    phantom.write(tmp_path / "plain", phantom.slices(tweak=lambda d, k: None))
+    phantom.write(tmp_path / "padded", phantom.slices(tweak=tweak))
+    plain, volume = load_volume(tmp_path / "plain"), load_volume(tmp_path / "padded")
+    np.testing.assert_allclose(volume.array[2:], plain.array[2:] + np.arange(5), atol=1e-4)
+    assert plain.array.min() > 0
+    assert (volume.array[:2] == 0).all()
+    assert volume.notes["dicom"]["padding_voxels"] == 2 * phantom.ROWS * phantom.SLICES
+
+
+def test_padding_is_set_to_the_smallest_real_value_below_zero_whatever_each_slice_is_scaled_with(tmp_path):
+    def tweak(d, k):
+        padded()(d, k)
+        d.RescaleIntercept, d.RescaleSlope = -1000, phantom.SLOPE * (1 + k)
+
+    phantom.write(tmp_path, phantom.slices(tweak=tweak))
+    array = load_volume(tmp_path).array
+    assert array[2:].min() < 0
+    assert (array[:2] == array[2:].min()).all()
+
+
+def test_a_signed_padding_value_that_is_written_as_unsigned_is_understood(tmp_path):
+    def tweak(d, k):
+        padded()(d, k)
+        d.add_new("PixelPaddingValue", "US", 65536 - 2000)
+
+    phantom.write(tmp_path, phantom.slices(tweak=tweak))
+    assert load_volume(tmp_path).array.min() == 0
+
+
+def test_padding_between_the_real_values_is_left_as_it_is(tmp_path):
+    value = int(np.frombuffer(phantom.slices()[2].PixelData, "<i2")[9])
+    phantom.write(tmp_path, phantom.slices(tweak=lambda d, k: d.add_new("PixelPaddingValue", "SS", value)))
+    volume = load_volume(tmp_path)
+    assert phantom.place_error(volume) < 0.06
+    assert "padding_voxels" not in volume.notes["dicom"]

@@ -68,6 +68,8 @@ KEYWORDS = (
     "BitsStored",
     "HighBit",
     "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
     "CorrectedImage",
     "RescaleIntercept",
     "RescaleSlope",
@@ -190,6 +192,20 @@ class Header:
         if length is not None and numbers and len(numbers) != length:
             raise self.wrong(keyword, f"has {len(numbers)} values", f"{length} values")
         return numbers
+
+    def stored_value(self, keyword: str) -> int | None:
+        """A value of the pixels as they are stored, such as Pixel Padding Value; None when absent or empty.
+
+        Its type is that of the pixels, whatever the element says: files state 63536 for a signed −2000.
+        """
+        value = self._value(keyword)
+        bits = self.count("BitsStored")
+        if value is None or not bits:
+            return None
+        # without its surroundings the parser cannot tell signed from unsigned, and gives the bytes
+        found = int.from_bytes(value, "little") if isinstance(value, bytes) else int(self.numbers(keyword)[0])
+        found &= (1 << bits) - 1
+        return found - (1 << bits) if self.count("PixelRepresentation") and found >> (bits - 1) else found
 
     def items(self, keyword: str) -> tuple[Header, ...]:
         """The items of a sequence; empty when absent."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from upfusion_med.core import InputError, RuntimeFailure
 from upfusion_med.io.dicom.codec import decode_with_itk
 from upfusion_med.io.dicom.header import Header, quiet
+from upfusion_med.io.dicom.padding import fill_padding, padding_of
 from upfusion_med.io.dicom.plane import Plane
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ _PIXEL_DATA_TAG, _UNDEFINED_LENGTH = b"\xe0\x7f\x10\x00", 0xFFFFFFFF
 _PIXEL_DATA = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
-def stack_values(planes: Sequence[Plane], factors: Sequence[float] | None = None) -> NDArray[np.float32]:
-    """The rescaled values of sorted slices: stored value · slope + intercept of each slice.
+def stack_values(planes: Sequence[Plane], factors: Sequence[float] | None = None) -> tuple[NDArray[np.float32], int]:
+    """The rescaled values of sorted slices: stored value · slope + intercept of each slice, without padding.
 
     MONOCHROME1 changes the display only, so it changes nothing here.
 
@@ -35,13 +36,14 @@ def stack_values(planes: Sequence[Plane], factors: Sequence[float] | None = None
         factors: What the rescaled values of each slice are multiplied by, such as the factor to SUV.
 
     Returns:
-        (X, Y, Z) for grey, (X, Y, Z, 3) in 0..255 for colour.
+        (X, Y, Z) for grey, (X, Y, Z, 3) in 0..255 for colour; and how many voxels were padding (see `fill_padding`).
 
     Raises:
         InputError: pixels are missing, truncated, damaged, or differ in shape.
         RuntimeFailure: no decoder for the compression, or not enough memory.
     """
     values: NDArray[np.float32] | None = None
+    padding: dict[int, NDArray[np.bool_]] = {}
     decoded: tuple[Path | None, NDArray[Any]] = (None, np.empty(0))
     for number, plane in enumerate(planes):
         if decoded[0] != plane.header.path:
@@ -68,10 +70,14 @@ def stack_values(planes: Sequence[Plane], factors: Sequence[float] | None = None
             factor = 1.0 if factors is None else factors[number]
             scaled = np.multiply(stored, plane.slope * factor, dtype=np.float64)
             values[number] = scaled + plane.intercept * factor
+            unreal = padding_of(plane.header, stored)
+            if unreal is not None:
+                padding[number] = unreal
         else:
             values[number] = stored
     assert values is not None
-    return np.asarray(np.transpose(values, (2, 1, 0, *range(3, values.ndim))))
+    padded = fill_padding(values, padding)
+    return np.asarray(np.transpose(values, (2, 1, 0, *range(3, values.ndim)))), padded
 
 
 def _decode(header: Header) -> NDArray[Any]:

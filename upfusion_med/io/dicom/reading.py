@@ -62,7 +62,7 @@ def stack_volume(stack: Stack, shown: str, quantity: str | None, frame: FrameCho
     """The volume of a stack that was chosen; see `read_dicom`."""
     chosen = _chosen_frames(stack, frame, shown)
     scale = _suv(stack, quantity, shown)
-    arrays = [_values(planes, stack, scale) for planes in chosen]
+    arrays, padded = zip(*(_values(planes, stack, scale) for planes in chosen), strict=True)
     array = arrays[0]
     if len(arrays) > 1:
         array = np.asarray(np.mean(np.stack(arrays), axis=0, dtype=np.float64), dtype=np.float32)
@@ -70,6 +70,8 @@ def stack_volume(stack: Stack, shown: str, quantity: str | None, frame: FrameCho
         raise InputError(stack.problem)
     warnings = [*stack.series.warnings, *stack.geometry.warnings]
     notes: dict[str, Any] = {"format": "DICOM", "dicom": _facts(stack, frame)}
+    if any(padded):
+        notes["dicom"]["padding_voxels"] = sum(padded)
     units = stored_units(stack)
     if array.ndim == 4:
         array, units, more = settle_channels(array)
@@ -132,7 +134,7 @@ def _suv(stack: Stack, quantity: str | None, shown: str) -> SuvScale | None:
         ) from error
 
 
-def _values(planes: tuple[Plane, ...], stack: Stack, scale: SuvScale | None) -> NDArray[np.float32]:
+def _values(planes: tuple[Plane, ...], stack: Stack, scale: SuvScale | None) -> tuple[NDArray[np.float32], int]:
     if scale is None:
         return stack_values(planes)
     every = [plane for frame in stack.frames for plane in frame]
