@@ -98,6 +98,34 @@ def test_nrrd_in_ras_space_is_placed_right(tmp_path):
     np.testing.assert_allclose(volume.affine, [[2, 0, 0, 10], [0, 2, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]], atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("stated", "factors", "warning"),
+    [
+        ('"cm" "cm" "cm"', (10, 10, 10), "converted"),
+        ('"um" "\u00b5m" "microns"', (1e-3, 1e-3, 1e-3), "converted"),
+        ('"mm" "mm" "m"', (1, 1, 1000), "converted"),
+        ('"" "mm" "mm"', (1, 1, 1), None),
+        ('"inch" "mm" "mm"', (1, 1, 1), "lengths in 'inch'"),
+    ],
+)
+@pytest.mark.parametrize("with_directions", [True, False])
+def test_nrrd_in_other_units_of_length_becomes_millimetres(tmp_path, stated, factors, warning, with_directions):
+    place = (
+        f"space: right-anterior-superior\nspace directions: (2,0,0) (0,2,0) (0,0,3)\nspace origin: (10,20,30)\n"
+        f"space units: {stated}\n"
+        if with_directions
+        else f"spacings: 2 2 3\nunits: {stated}\n"
+    )
+    header = f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\n{place}encoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + bytes(range(8)))
+    volume = load_volume(tmp_path / "a.nrrd")
+    np.testing.assert_allclose(volume.geometry.spacing_mm, np.multiply((2, 2, 3), factors), rtol=1e-9)
+    if with_directions:
+        np.testing.assert_allclose(volume.affine[:3, 3], np.multiply((10, 20, 30), factors), rtol=1e-9)
+    warnings = " ".join(volume.notes.get("warnings", ()))
+    assert (warning in warnings) if warning else ("converted" not in warnings and "lengths" not in warnings)
+
+
 def test_component_axis_last_reads_as_colour(tmp_path):
     header = (
         "NRRD0004\ntype: uint8\ndimension: 4\nspace: left-posterior-superior\nsizes: 3 2 2 2\n"

@@ -56,6 +56,14 @@ _SPACES = {
     "left-posterior-superior": (-1, -1, 1),
     "lps": (-1, -1, 1),
 }
+#: Millimetres of a unit of length, by its names in small letters (µ also as the two bytes of UTF-8, one by one).
+_MILLIMETRES = {
+    1.0: ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres"),
+    10.0: ("cm", "centimeter", "centimeters", "centimetre", "centimetres"),
+    1e3: ("m", "meter", "meters", "metre", "metres"),
+    1e-3: ("um", "\N{MICRO SIGN}m", "\N{LATIN SMALL LETTER A WITH CIRCUMFLEX}\N{MICRO SIGN}m", "micron", "microns"),
+}
+_UNITS = {name: factor for factor, names in _MILLIMETRES.items() for name in names}
 _CHANNEL_KINDS = re.compile(
     r"(rgb|rgba|hsv|xyz|[234])-color|vector|covariant-vector|normal|[23]-vector|complex|.*matrix"
 )
@@ -200,10 +208,11 @@ def _affine(path: Path, fields: dict[str, str], axes: tuple[Axis, ...]) -> tuple
         if len(spacings) != len(axes):
             raise damaged(path, f"it has {len(axes)} axes and {len(spacings)} spacings")
         lengths = real(path, "spacings", " ".join(spacings[k] for k in space))
+        factors, warnings = _millimetres(fields, "units", space)
         for k, length in enumerate(lengths):
-            affine[k, k] *= length
+            affine[k, k] *= length * factors[k]
         _check_spacing(path, affine)
-        return affine, ("The header says nothing about the orientation; only the spacing is known.",)
+        return affine, ("The header says nothing about the orientation; only the spacing is known.", *warnings)
     columns = [vectors[k] or () for k in space]
     if any(len(column) < 3 for column in columns):
         raise damaged(path, "its space directions do not have three numbers")
@@ -213,13 +222,28 @@ def _affine(path: Path, fields: dict[str, str], axes: tuple[Axis, ...]) -> tuple
     if len(origin) < 3:
         raise damaged(path, "its space origin does not have three numbers")
     affine[:3, 3] = origin[:3]
+    factors, warnings = _millimetres(fields, "space units", [0, 1, 2])
+    affine[:3] *= np.array(factors)[:, None]
     name = fields.get("space", "").lower().removesuffix("-time")
     signs = _SPACES.get(name)
     _check_spacing(path, affine)
     if signs is None:
         affine[:2] *= -1
-        return affine, (f"The header names the space '{name}' without anatomical directions; LPS was taken.",)
-    return np.diag([*signs, 1.0]).astype(np.float64) @ affine, ()
+        return affine, (f"The header names the space '{name}' without anatomical directions; LPS was taken.", *warnings)
+    return np.diag([*signs, 1.0]).astype(np.float64) @ affine, warnings
+
+
+def _millimetres(fields: dict[str, str], field: str, axes: list[int]) -> tuple[list[float], tuple[str, ...]]:
+    """Millimetres of the unit of length of each axis, and what is to be said about that."""
+    stated = re.findall(r'"([^"]*)"', fields.get(field, ""))
+    names = [stated[k].strip().lower() if k < len(stated) else "" for k in axes]
+    unknown = [name for name in names if name not in _UNITS]
+    if unknown:
+        return [1.0] * len(axes), (f"The header gives lengths in '{unknown[0]}' ({field}); millimetres were taken.",)
+    factors = [_UNITS[name] for name in names]
+    if all(factor == 1.0 for factor in factors):
+        return factors, ()
+    return factors, ("The lengths in the header are not millimetres; the geometry was converted.",)
 
 
 def _check_spacing(path: Path, affine: NDArray[np.float64]) -> None:
