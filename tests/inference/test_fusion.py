@@ -338,3 +338,14 @@ def test_the_report_says_how_bright_the_mri_was_shown(study):
     assert exact.report["mri_brightness"] == 0.7
     assert shown[0.5].report["mri_brightness"] == 0.5
     assert shown[0.5].luminance.array[2, 18, 5] == pytest.approx(0.5 * shown[0.5].mri.array[2, 18, 5], abs=1e-4)
+
+
+@pytest.mark.parametrize("levels", [(0.0, 1.0), (-1.0, 255.0), (0.0, 300.0)])
+@pytest.mark.parametrize("which", [0, 1])
+def test_colours_that_are_no_display_levels_are_refused(study, levels, which):
+    images = list(study)
+    low, high = levels
+    colours = np.random.default_rng(0).uniform(low, high, (*images[which].array.shape, 3)).astype(np.float32)
+    images[which] = images[which].with_array(colours)
+    with pytest.raises(InputError, match=r"colours from .*expected display levels from 0 to 255"):
+        fuse(*images, BOTH, backend=MaximumBackend())

@@ -131,8 +131,8 @@ def check_pair(mri: Volume, functional: Volume, *, named: bool = False) -> None:
         named: The caller said what kind the second image is, whatever its header says.
 
     Raises:
-        InputError: not finite, constant, in the wrong order, no functional image, a picture with a volume, pictures of
-            two sizes.
+        InputError: not finite, constant, colours outside 0..255 or within 0..1, in the wrong order, no functional
+            image, a picture with a volume, pictures of two sizes.
     """
     _check_usable(mri, "MRI")
     _check_usable(functional, "functional image")
@@ -262,3 +262,8 @@ def _check_usable(volume: Volume, name: str) -> None:
     low, high = float(volume.array.min()), float(volume.array.max())
     if low == high:
         raise InputError(f"The {name} is constant (every value is {low:g}); there is nothing to fuse.")
+    if volume.is_rgb and not (low >= 0 and 1 < high <= 255):
+        raise InputError(
+            f"The {name} has colours from {low:g} to {high:g}; expected display levels from 0 to 255. Scale them "
+            "(colours from 0 to 1 by 255)."
+        )
