@@ -234,3 +234,13 @@ def test_the_inferer_refuses_other_networks_and_shapes(bundles):
         flow.inferer(torch.rand(1, 3, 32, 32), flow.network_def)
     with pytest.raises(UsageError, match="no prompt 'mri_us'"):
         StudyInferer(prompt="mri_us")(torch.rand(1, 2, 32, 32), flow.network_def)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_inferer_takes_a_picture_as_one_slice_whatever_its_axis(bundles, axis):
+    flow = workflow(bundles / NAMES[0], "inference")
+    flow.initialize()
+    pictures = torch.rand(2, 2, 32, 24, generator=torch.Generator().manual_seed(0))
+    expected = StudyInferer()(pictures, flow.network_def)
+    assert torch.equal(StudyInferer(axis=axis)(pictures, flow.network_def), expected)
+    assert torch.equal(StudyInferer()(pictures, flow.network_def, facts={"axis": axis}), expected)

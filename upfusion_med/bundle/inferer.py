@@ -78,7 +78,7 @@ class StudyInferer(Inferer):
 
     Args:
         batch_size: Slices at once.
-        axis: Spatial axis of the input along which slices are stacked.
+        axis: Spatial axis of a volume along which slices are stacked; a picture, (B, 2, H, W), is one slice.
         prompt: Named prompt; None: that of the network.
         whole_volume: Make global decisions once per volume; otherwise slice by slice.
     """
@@ -134,18 +134,19 @@ class StudyInferer(Inferer):
             raise InputError(f"The input has shape {tuple(inputs.shape)}; expected (B, 2, X, Y, Z) or (B, 2, H, W).")
         facts = facts or {}
         backend = self.backend(network, facts)
-        volumes = inputs[..., None] if inputs.ndim == 4 else inputs
+        is_picture = inputs.ndim == 4
+        volumes = inputs[..., None] if is_picture else inputs
         arrays = np.asarray(torch.as_tensor(volumes).detach().cpu().float().numpy())
         fused = [
             engine.run(
                 backend,
                 volume[0],
                 volume[1],
-                facts.get("axis", self.axis),
+                2 if is_picture else facts.get("axis", self.axis),
                 batch_size=self.batch_size,
                 pooling=Pooling(facts.get("pooling", Pooling.VOLUME if self.whole_volume else Pooling.SLICE)),
             )
             for volume in arrays
         ]
         result = torch.from_numpy(np.stack(fused)[:, None]).to(inputs.device)
-        return result[..., 0] if inputs.ndim == 4 else result
+        return result[..., 0] if is_picture else result
