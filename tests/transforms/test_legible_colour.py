@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from upfusion_med.core import UsageError
+from upfusion_med.transforms import legible_colour
 from upfusion_med.transforms.colour import compose, luma, rgb_chroma
 from upfusion_med.transforms.legible_colour import COLD, ONSET_OF_STUDIES, READING_ERROR, LegibleColours
 from upfusion_med.transforms.luts import get_lut
@@ -146,3 +150,48 @@ def test_at_the_lower_limit_uptake_is_hardly_ever_read_as_lost(name):
     too_low = entries / entries[-1] - read(255 * shown, table)
     assert (too_low > 0.10).mean() < 0.02
     assert too_low.max() < 0.11
+
+
+def shown_at_once(colours, luminance, uptake, onset):
+    """`LegibleColours.show` over a whole volume of uptake without slabs, spacing 1 mm."""
+    entry = np.rint(uptake * (len(colours.luminance) - 1)).astype(int)
+    own = colours.luminance[entry]
+    counts = ((uptake > 0) | (luminance > 0)).astype(np.float32)
+    sigma = legible_colour.SMOOTH_MM
+    smooth = gaussian_filter((luminance - own) * counts, sigma, truncate=3.0)
+    smooth = smooth / np.maximum(gaussian_filter(counts, sigma, truncate=3.0), np.float32(1e-6))
+    room = colours.brightest[entry] - own, own - colours.darkest[entry]
+    wanted = legible_colour._compress(smooth, room, (1 - own, own)) + (luminance - own - smooth)
+    x = np.clip(uptake / np.float32(onset), 0, 1)
+    share = x * x * (3 - 2 * x)
+    shown = np.clip(luminance + share * (own + legible_colour._bound(wanted, room) - luminance), 0, 1)
+    gain = colours.gain[entry, np.rint(shown * 255).astype(int)]
+    active = uptake > 0
+    return np.where(active, shown, luminance), ((share * gain)[..., None] * colours.chroma[entry]) * active[..., None]
+
+
+@pytest.mark.parametrize("slab", [1, 3000, 1 << 30])
+def test_slabs_change_nothing(monkeypatch, slab):
+    monkeypatch.setattr(legible_colour, "_SLAB_VOXELS", slab)
+    rng = np.random.default_rng(0)
+    uptake, luminance = rng.random((2, 30, 26, 22), dtype=np.float32)
+    uptake[uptake < 0.3] = 0
+    luminance[luminance < 0.1] = 0
+    colours = LegibleColours.of(TABLES["ember"])
+    for onset in (0.008, ONSET_OF_STUDIES):
+        expected = shown_at_once(colours, luminance, uptake, onset)
+        for found, wanted in zip(colours.show(luminance, uptake, SPACING, onset), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_little_more_memory_is_needed_than_the_result_takes():
+    rng = np.random.default_rng(0)
+    uptake, luminance = rng.random((2, 96, 96, 96), dtype=np.float32)
+    colours = LegibleColours.of(TABLES["ember"])
+    tracemalloc.start()
+    try:
+        colours.show(luminance, uptake, SPACING)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 40 * uptake.size  # the result takes 16 bytes a voxel

@@ -52,6 +52,8 @@ SMOOTH_MM = 4.0
 SMOOTH_SHARE = 0.9
 
 _LEVELS = 256
+#: Voxels that are worked on at a time.
+_SLAB_VOXELS = 1 << 17
 _GAINS = 41
 #: Entries whose limits and gains are worked out; those between are interpolated.
 _PROBES = 64
@@ -93,9 +95,10 @@ class LegibleColours:
             raise UsageError(f"The colours have shape {table.shape}; expected (N, 3) in 0..1, two entries at least.")
         return _of(table.tobytes(), stepped)
 
-    def entry(self, uptake: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-        """Index of the entry of uptake in 0..1."""
-        return np.rint(np.clip(uptake, 0, 1) * np.float32(len(self.luminance) - 1)).astype(np.intp)
+    def entry(self, uptake: NDArray[np.floating[Any]]) -> NDArray[np.unsignedinteger[Any]]:
+        """Index of the entry of uptake in 0..1, of the smallest type that holds the table's last."""
+        last = len(self.luminance) - 1
+        return np.rint(np.clip(uptake, 0, 1) * np.float32(last)).astype(np.min_scalar_type(last))
 
     def show(
         self,
@@ -116,28 +119,45 @@ class LegibleColours:
             Luminance (I, J, K) in 0..1 and chroma (I, J, K, 3) for `colour.compose`, both inside the gamut. Where there
             is no uptake, the luminance as given and no chroma.
         """
-        shown = luminance.astype(np.float32, copy=True)
-        chroma = np.zeros((*luminance.shape, 3), np.float32)
         active = uptake > 0
         if not active.any():
-            return shown, chroma
+            return luminance.astype(np.float32, copy=True), np.zeros((*luminance.shape, 3), np.float32)
         box = _box(active, [4 * SMOOTH_MM / s for s in spacing_mm])
-        inside = active[box]
-        entry = self.entry(uptake[box])
+        inside, given, uptake = active[box], luminance[box], uptake[box]
+        slabs = _slabs(given.shape)
+        smooth = np.empty(given.shape, np.result_type(given, np.float32))
+        for slab in slabs:
+            np.subtract(given[slab], self.luminance[self.entry(uptake[slab])], out=smooth[slab])
+        _smooth(smooth, inside | (given > 0), [SMOOTH_MM / s for s in spacing_mm])
+        shown = luminance.astype(np.float32, copy=True)
+        chroma = np.zeros((*luminance.shape, 3), np.float32)
+        for slab in slabs:
+            where = inside[slab]
+            shown[box][slab][where], chroma[box][slab][where] = self._shown(
+                given[slab][where], uptake[slab][where], smooth[slab][where], onset
+            )
+        return shown, chroma
+
+    def _shown(
+        self, given: FloatArray, uptake: FloatArray, smooth: FloatArray, onset: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Luminance (M,) and chroma (M, 3) of voxels with uptake, given the smooth part of what is added to them."""
+        entry, smooth = self.entry(uptake), smooth.astype(np.float32, copy=False)
         own = self.luminance[entry]
-        given = luminance[box]
-        smooth = _smooth(given - own, inside | (given > 0), [SMOOTH_MM / s for s in spacing_mm])[inside]
-        entry, own, given = entry[inside], own[inside], given[inside]
         room = self.brightest[entry] - own, own - self.darkest[entry]
         wanted = _compress(smooth, room, (1 - own, own)) + (given - own - smooth)
         legible = own + _bound(wanted, room)
-        x = np.clip(uptake[box][inside] / np.float32(onset), 0, 1)
+        x = np.clip(uptake / np.float32(onset), 0, 1)
         share = x * x * (3 - 2 * x)
         legible = np.clip(given + share * (legible - given), 0, 1)
-        shown[box][inside] = legible
-        level = np.rint(legible * np.float32(_LEVELS - 1)).astype(np.intp)
-        chroma[box][inside] = (share * self.gain[entry, level])[:, None] * self.chroma[entry]
-        return shown, chroma
+        level = np.rint(legible * np.float32(_LEVELS - 1)).astype(np.uint8)
+        return legible, (share * self.gain[entry, level])[:, None] * self.chroma[entry]
+
+
+def _slabs(shape: tuple[int, ...]) -> list[slice]:
+    """Parts along the first axis, so that what is worked out voxel by voxel needs little memory at a time."""
+    thickness = max(1, _SLAB_VOXELS * shape[0] // max(int(np.prod(shape)), 1))
+    return [slice(start, start + thickness) for start in range(0, shape[0], thickness)]
 
 
 def _box(active: NDArray[np.bool_], margin: list[float]) -> tuple[slice, ...]:
@@ -149,14 +169,15 @@ def _box(active: NDArray[np.bool_], margin: list[float]) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _smooth(values: FloatArray, where: NDArray[np.bool_], sigma: list[float]) -> FloatArray:
-    """Gaussian mean of the values over the voxels that count."""
+def _smooth(values: NDArray[np.floating[Any]], where: NDArray[np.bool_], sigma: list[float]) -> None:
+    """Put the Gaussian mean of the values over the voxels that count in their place."""
     from scipy.ndimage import gaussian_filter
 
     weight = where.astype(np.float32)
-    mean = gaussian_filter(values * weight, sigma, truncate=3.0)
-    mean /= np.maximum(gaussian_filter(weight, sigma, truncate=3.0), np.float32(1e-6))
-    return np.asarray(mean, dtype=np.float32)
+    values *= weight
+    for array in (values, weight):
+        gaussian_filter(array, sigma, output=array, truncate=3.0)
+    values /= np.maximum(weight, np.float32(1e-6), out=weight)
 
 
 def _compress(
