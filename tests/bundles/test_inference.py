@@ -108,7 +108,7 @@ def test_two_patients_and_a_tilt_are_told_and_taken_as_by_the_package(tmp_path):
     study = PrepareStudyd(settings)(LoadStudyd(settings)(pair))["study"]
     of_package = read_study(mri, ct, FuseSettings(accept_tilt=True))
     assert study.prepared.facts["warnings"] == of_package.prepared.facts["warnings"]
-    assert "different values of Patient ID" in study.prepared.facts["warnings"][-1]
+    assert "are of different patients by Patient ID" in study.prepared.facts["warnings"][-1]
     with pytest.raises(InputError, match="Choose other formats"):
         PrepareStudyd(settings, "nifti,dicom")(LoadStudyd(settings)(pair))
     np.testing.assert_allclose(study.prepared.functional, of_package.prepared.functional, atol=1e-6)

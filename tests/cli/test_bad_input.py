@@ -162,6 +162,7 @@ def test_a_cancelled_command_leaves_nothing(number, tmp_path, pair):
 import os, signal, sys
 import upfusion_med.inference.result as result
 from upfusion_med.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background shells ignore it
 result.save_rgb_nrrd = lambda *_: os.kill(os.getpid(), signal.{number})
 sys.argv = ["upfusion", *{how!r}]
 main()

@@ -41,12 +41,16 @@ def words_of(name: str) -> set[str]:
     return {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
 
 
+def functional_modalities(name: str) -> set[str]:
+    """The functional modalities that a name speaks of."""
+    return {_WORDS[word] for word in words_of(name) if word in _WORDS}
+
+
 def role_from_name(name: str) -> Role | None:
     """What a volume of that name can be, even where its name speaks of two functional modalities."""
-    words = words_of(name)
-    if words & set(_WORDS):
+    if functional_modalities(name):
         return Role.FUNCTIONAL
-    return Role.MRI if words & _MRI_WORDS else None
+    return Role.MRI if words_of(name) & _MRI_WORDS else None
 
 
 def guess_modality(volume: slicer.vtkMRMLScalarVolumeNode) -> Guess:
@@ -66,7 +70,7 @@ def guess_modality(volume: slicer.vtkMRMLScalarVolumeNode) -> Guess:
     name = volume.GetName() or ""
     lowest, highest = volume.GetImageData().GetScalarRange() if volume.GetImageData() else (0.0, 0.0)
     role = role_from_name(name)
-    named = {_WORDS[word] for word in words_of(name) if word in _WORDS} or ({"MR"} if role is Role.MRI else set())
+    named = functional_modalities(name) or ({"MR"} if role is Role.MRI else set())
     surely_hounsfield = lowest <= _AIR_BELOW and highest <= -_HOUNSFIELD_SPAN * lowest
     if len(named) == 1 and not (named <= {"PET", "SPECT"} and surely_hounsfield):
         return _guess(named.pop(), _("guessed from its name"))

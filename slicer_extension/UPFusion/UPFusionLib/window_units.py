@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from .modality import HOUNSFIELD, SUV, guess_from_name, units_of
+from .modality import HOUNSFIELD, SUV, functional_modalities, units_of
 from .parameters import BatchSource, UPFusionParameterNode
 from .studies import PairStudy
 
@@ -26,8 +26,10 @@ def units_of_files(study: PairStudy, modality: str) -> str:
         modality: What the user says that they are, as ``upfusion fuse --modality``.
     """
     if modality == "auto" and not study.is_folder:
-        modality = guess_from_name(Path(study.functional).name).lower()
-    return HOUNSFIELD if modality == "ct" else SUV
+        is_ct = functional_modalities(Path(study.functional).name) == {"CT"}
+    else:
+        is_ct = modality == "ct"
+    return HOUNSFIELD if is_ct else SUV
 
 
 def follow_units(node: UPFusionParameterNode) -> str:
