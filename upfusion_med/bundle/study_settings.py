@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, get_args, get_type_hints
 
-from upfusion_med.core import FuseSettings, OutputFormat, UsageError
+from upfusion_med.core import FuseSettings, UsageError
 
 #: Settings that a bundle decides elsewhere, and where.
 _ELSEWHERE = {
@@ -64,17 +64,3 @@ def as_bool(name: str, value: Any) -> bool:
     if isinstance(value, str) and value.lower() in words:
         return words[value.lower()]
     raise UsageError(f"The setting {name} is {value!r}; expected True or False.")
-
-
-def output_formats(words: Sequence[str] | str) -> tuple[OutputFormat, ...]:
-    """Formats from their words, a list or separated by commas.
-
-    Raises:
-        UsageError: an unknown format.
-    """
-    words = words.split(",") if isinstance(words, str) else list(words)
-    try:
-        return tuple(OutputFormat(word) for word in words)
-    except ValueError as error:
-        known = ", ".join(f.value for f in OutputFormat)
-        raise UsageError(f"The formats are {', '.join(words)}; expected some of {known}.") from error

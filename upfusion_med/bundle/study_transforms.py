@@ -13,8 +13,8 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from upfusion_med.bundle.meta_volume import to_meta, to_volume
-from upfusion_med.bundle.study_settings import as_bool, fuse_settings, output_formats
-from upfusion_med.core import FuseSettings, InputError, Volume
+from upfusion_med.bundle.study_settings import as_bool, fuse_settings
+from upfusion_med.core import FuseSettings, InputError, OutputFormat, Volume
 from upfusion_med.inference.fusion import finish, load_functional, load_mri, prepare_study
 
 
@@ -71,7 +71,7 @@ class PrepareStudyd(Transform):
     """
 
     def __init__(self, settings: Mapping[str, Any] | None = None, formats: Sequence[str] | str = ()) -> None:
-        self.settings, self.formats = dict(settings or {}), output_formats(formats)
+        self.settings, self.formats = dict(settings or {}), OutputFormat.named(formats)
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Uses ``mri`` and ``functional`` as `LoadStudyd` leaves them.
@@ -125,7 +125,7 @@ class SaveStudyd(Transform):
         burn_in_note: bool | str = False,
         redo: bool | str = False,
     ) -> None:
-        self.formats = output_formats(formats)
+        self.formats = OutputFormat.named(formats)
         self.output_dir, self.redo = output_dir, as_bool("redo", redo)
         self.options = {
             "deidentify": as_bool("deidentify", deidentify),

@@ -9,7 +9,7 @@ import typer
 
 from upfusion_med.core.errors import UsageError
 from upfusion_med.core.modality import Modality
-from upfusion_med.core.settings import Device, FuseSettings
+from upfusion_med.core.settings import Device, FuseSettings, OutputFormat
 
 if TYPE_CHECKING:
     from upfusion_med.inference.demo_study import DemoStudy
@@ -42,11 +42,11 @@ def demo(
 
     The MRI is the MNI152 template that nilearn ships; the PET is simulated from its tissue maps and says so.
     """
-    from upfusion_med.cli.fuse import parse_formats, run
+    from upfusion_med.cli.fuse import run
     from upfusion_med.inference.demo_study import demo_study
     from upfusion_med.inference.output_folder import check_output
 
-    wanted = parse_formats(formats)
+    wanted = OutputFormat.named(formats)
     check_output(output, force)
     if inputs is not None:
         _check_inputs(inputs, force)

@@ -35,19 +35,6 @@ class ModalityOption(str, Enum):
     INFRARED = "infrared"
 
 
-def parse_formats(text: str) -> tuple[OutputFormat, ...]:
-    """The formats of a comma-separated list.
-
-    Raises:
-        UsageError: an unknown format.
-    """
-    try:
-        return tuple(OutputFormat(word.strip().lower()) for word in text.split(",") if word.strip())
-    except ValueError as error:
-        known = ",".join(f.value for f in OutputFormat)
-        raise UsageError(f"The formats '{text}' are not all known; expected a list out of {known}.") from error
-
-
 def parse_frame(text: str | None) -> FrameChoice:
     """A frame's number, ``"mean"``, or None where nothing was said.
 
@@ -312,7 +299,8 @@ def fuse(
         attribution=attribution,
         report_uids=report_uids,
     )
-    run(mri, functional, settings, output, parse_formats(formats), force, quiet, deidentify, burn_in_note, progress)
+    wanted = OutputFormat.named(formats)
+    run(mri, functional, settings, output, wanted, force, quiet, deidentify, burn_in_note, progress)
 
 
 def run(

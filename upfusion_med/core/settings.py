@@ -78,6 +78,20 @@ class OutputFormat(str, Enum):
         """Whether it is written into the study of the sources."""
         return self in (OutputFormat.DICOM, OutputFormat.DICOM_MULTIFRAME, OutputFormat.PARAMETRIC_MAP)
 
+    @classmethod
+    def named(cls, words: Iterable[str] | str) -> tuple[OutputFormat, ...]:
+        """Formats by their words, a list or separated by commas.
+
+        Raises:
+            UsageError: an unknown format.
+        """
+        listed = [word.strip().lower() for word in (words.split(",") if isinstance(words, str) else words)]
+        try:
+            return tuple(cls(word) for word in listed if word)
+        except ValueError as error:
+            known = ",".join(f.value for f in cls)
+            raise UsageError(f"The formats are {', '.join(listed)}; expected some of {known}.") from error
+
 
 @dataclass(frozen=True)
 class FuseSettings:
