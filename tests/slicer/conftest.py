@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 NEEDS_CORE = "slicer-core is not installed: pip install 'upfusion-med[slicer-test]'"
+NEEDS_WIDGETS = "PySide6 is not installed: pip install 'upfusion-med[slicer-test]'"
 
 
 @pytest.fixture
@@ -36,3 +37,27 @@ def python_slicer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     launcher.chmod(launcher.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     return launcher
+
+
+@pytest.fixture(scope="session")
+def application():
+    """Qt's application, without a screen."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    widgets = pytest.importorskip("PySide6.QtWidgets", reason=NEEDS_WIDGETS, exc_type=ImportError)
+    return widgets.QApplication.instance() or widgets.QApplication([])
+
+
+@pytest.fixture
+def panel(application, scene, python_slicer):
+    """The module's panel, loaded from its .ui file."""
+    import slicer
+    from UPFusionLib.widget import UPFusionWidget
+
+    from tests.slicer.standin.widget_facade import child_widget_variables, load_ui
+
+    slicer.util.loadUI = load_ui
+    slicer.util.childWidgetVariables = child_widget_variables
+    widget = UPFusionWidget()
+    widget.setup()
+    yield widget
+    widget.cleanup()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import Enum
 from pathlib import Path
@@ -10,63 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.slicer.conftest import NEEDS_CORE
+from tests.slicer.conftest import NEEDS_CORE, NEEDS_WIDGETS
+from tests.slicer.panel_steps import choose_study, knows, wait_until
 
 slicer = pytest.importorskip("slicer", reason=NEEDS_CORE)
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-QtWidgets = pytest.importorskip(
-    "PySide6.QtWidgets",
-    reason="PySide6 is not installed: pip install 'upfusion-med[slicer-test]'",
-    exc_type=ImportError,
-)
+QtWidgets = pytest.importorskip("PySide6.QtWidgets", reason=NEEDS_WIDGETS, exc_type=ImportError)
 pytestmark = pytest.mark.slicer
-
-
-@pytest.fixture(scope="session")
-def application():
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
-
-
-@pytest.fixture
-def panel(application, scene, python_slicer):
-    from UPFusionLib.widget import UPFusionWidget
-
-    from tests.slicer.standin.widget_facade import child_widget_variables, load_ui
-
-    slicer.util.loadUI = load_ui
-    slicer.util.childWidgetVariables = child_widget_variables
-    widget = UPFusionWidget()
-    widget.setup()
-    yield widget
-    widget.cleanup()
-
-
-def choose_study(panel):
-    from tests.slicer.phantom import add_study
-
-    node = panel.logic.getParameterNode()
-    node.mri, node.functional = add_study()
-    return node
-
-
-def wait_until(condition, seconds=60.0):
-    from tests.slicer.standin.event_loop import LOOP
-
-    LOOP.run_until(condition, seconds)
-
-
-def facts(**changes):
-    """What a good Python says."""
-    packages = dict.fromkeys(
-        ("torch", "torchvision", "timm", "safetensors", "onnxruntime", "numpy", "SimpleITK"), "9.0"
-    )
-    good = {"executable": "python", "python": "3.12.10", "upfusion_med": "0.1.0", "packages": packages}
-    return good | {"memory_mib": 16000, "graphics": None} | changes
-
-
-def knows(panel, monkeypatch, **changes):
-    """Let every Python answer at once."""
-    monkeypatch.setattr("UPFusionLib.preflight.Probe.poll", lambda self: facts(**changes))
 
 
 def test_every_field_has_one_widget_and_every_widget_a_field(panel):
@@ -245,173 +193,6 @@ def test_a_saved_window_comes_back_beside_other_volumes(panel, tmp_path):
     assert (node.window_units, node.window_automatic, node.window_high) == ("SUVbw", False, 8.0)
 
 
-def test_a_run_goes_from_apply_to_the_views(panel, monkeypatch):
-    from UPFusionLib.command import FuseOptions
-    from UPFusionLib.parameters import Device
-    from UPFusionLib.widget import State
-
-    arguments = FuseOptions.arguments
-    monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
-    node = choose_study(panel)
-    node.device = Device.CPU  # no need to load PyTorch to see the graphics card
-    panel.apply()
-    assert panel.state is State.CHECKING
-    assert not panel.ui.applyButton.enabled
-    wait_until(lambda: panel.state is not State.CHECKING)
-    assert panel.state is State.RUNNING, panel.ui.statusLabel.text
-    assert panel.ui.cancelButton.enabled
-    assert panel.ui.progressBar.widget.isVisibleTo(panel.panel.widget)
-    wait_until(lambda: panel.state is not State.RUNNING)
-    assert panel.state is State.DONE, panel.ui.statusLabel.text
-    assert panel.ui.statusLabel.text == "Done: T1 + FDG PET fused."
-    assert panel.ui.applyButton.enabled
-    assert not panel.ui.cancelButton.enabled
-    for name in ("Red", "Green", "Yellow"):
-        view = slicer.app.manager.slices[name].GetSliceCompositeNode()
-        assert view.GetBackgroundVolumeID() == node.fused.GetID()
-        assert view.GetLinkedControl()
-    assert "Kind: PET (stated by the caller)" in panel.ui.reportLabel.text
-
-
-def test_a_failure_is_shown_with_reason_advice_and_the_last_lines(panel, monkeypatch, tmp_path):
-    from UPFusionLib.widget import State
-
-    from tests.slicer.runs import program
-
-    knows(panel, monkeypatch)
-    choose_study(panel)
-    refusing = program(tmp_path, "echo one line; echo 'Error: no model upfusion-huge.' >&2; exit 2")
-    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: refusing)
-    panel.apply()
-    wait_until(lambda: panel.state in (State.FAILED, State.DONE))
-    assert panel.state is State.FAILED
-    assert "upfusion-huge" in panel.ui.statusLabel.text
-    assert "Change the settings" in panel.ui.statusLabel.text
-    assert not panel.ui.logSection.collapsed
-    assert "Error: " in panel.ui.logView.plainText
-    assert panel.ui.applyButton.enabled
-    panel.ui.copyLogButton.click()
-    assert slicer.app.clipboard().text == panel.ui.logView.plainText
-
-
-def test_a_missing_package_stops_before_anything_is_written(panel, monkeypatch):
-    from UPFusionLib.widget import State
-
-    knows(panel, monkeypatch, upfusion_med=None)
-    choose_study(panel)
-    panel.apply()
-    wait_until(lambda: panel.state is State.FAILED)
-    assert panel.ui.statusLabel.text.startswith("upfusion-med: Not installed here. Press Install")
-    assert [f.name for f in Path(slicer.app.temporaryPath).iterdir()] == ["database"]
-
-
-def test_cancel_brings_the_panel_back(panel, monkeypatch, tmp_path):
-    from UPFusionLib.widget import State
-
-    from tests.slicer.runs import program
-
-    knows(panel, monkeypatch)
-    choose_study(panel)
-    sleeper = program(tmp_path, "exec sleep 300")
-    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: sleeper)
-    panel.apply()
-    wait_until(lambda: panel.state is State.RUNNING)
-    panel.ui.cancelButton.click()
-    wait_until(lambda: panel.state is not State.RUNNING)
-    assert panel.state is State.IDLE
-    assert panel.ui.statusLabel.text == "Cancelled. Nothing was changed."
-    assert panel.ui.applyButton.enabled
-
-
-def test_a_python_that_does_not_answer_can_be_cancelled(panel, monkeypatch, tmp_path):
-    from UPFusionLib.widget import State
-
-    from tests.slicer.runs import program
-
-    pids = tmp_path / "pids"
-    sleeper = program(tmp_path, f"echo $$ > {pids}; exec sleep 300")
-    monkeypatch.setattr("UPFusionLib.environment_panel.chosen_interpreter", lambda: sleeper)
-    choose_study(panel)
-    panel.apply()
-    assert panel.ui.cancelButton.enabled
-    wait_until(lambda: pids.is_file() and pids.read_text().strip())
-    panel.ui.cancelButton.click()
-    assert panel.state is State.IDLE
-    assert panel.ui.statusLabel.text == "Cancelled. Nothing was changed."
-    assert panel.ui.applyButton.enabled
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pids.read_text()), 0)
-    knows(panel, monkeypatch)
-    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: sleeper)
-    panel.apply()
-    wait_until(lambda: panel.state is State.RUNNING)
-
-
-def test_a_python_that_does_not_answer_in_time_is_given_up(panel, monkeypatch, tmp_path):
-    from UPFusionLib.widget import State
-
-    from tests.slicer.runs import program
-
-    sleeper = program(tmp_path, "exec sleep 300")
-    monkeypatch.setattr("UPFusionLib.preflight.ANSWER_S", 0.3)
-    monkeypatch.setattr("UPFusionLib.environment_panel.chosen_interpreter", lambda: sleeper)
-    choose_study(panel)
-    panel.apply()
-    wait_until(lambda: panel.state is State.FAILED)
-    assert f"{sleeper.executable}: It did not answer within" in panel.ui.statusLabel.text
-    assert panel.ui.applyButton.enabled
-
-
-def test_choices_that_change_while_the_environment_is_checked_are_looked_at_again(panel, monkeypatch):
-    from UPFusionLib.widget import State
-
-    knows(panel, monkeypatch)
-    node = choose_study(panel)
-    functional = node.functional
-    panel.apply()
-    node.functional = None
-    wait_until(lambda: panel.state is not State.CHECKING)
-    assert panel.state is State.FAILED
-    assert panel.ui.statusLabel.text == "Choose an MRI and a functional volume."
-    node.functional = functional
-    assert panel.ui.applyButton.enabled
-
-
-def test_a_start_that_fails_unexpectedly_does_not_lock_the_panel(panel, monkeypatch):
-    from UPFusionLib.widget import State
-
-    def fail(*_arguments):
-        raise ArithmeticError("Singular matrix")
-
-    knows(panel, monkeypatch)
-    choose_study(panel)
-    monkeypatch.setattr(panel.logic, "fuse", fail)
-    panel.apply()
-    wait_until(lambda: panel.state is not State.CHECKING)
-    assert panel.state is State.FAILED
-    assert "could not be started: Singular matrix" in panel.ui.statusLabel.text
-    assert panel.ui.applyButton.enabled
-
-
-def test_closing_the_scene_ends_the_run_and_empties_the_panel(panel, monkeypatch, tmp_path):
-    from UPFusionLib.widget import State
-
-    from tests.slicer.runs import program
-
-    knows(panel, monkeypatch)
-    choose_study(panel)
-    sleeper = program(tmp_path, "exec sleep 300")
-    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: sleeper)
-    panel.apply()
-    wait_until(lambda: panel.state is State.RUNNING)
-    slicer.mrmlScene.Clear()
-    assert not panel.logic.is_running
-    assert panel.state is State.IDLE
-    assert not panel.ui.applyButton.enabled
-    choose_study(panel)
-    assert panel.ui.applyButton.enabled
-
-
 def test_an_external_environment_is_remembered_and_checked(panel):
     from UPFusionLib.interpreter import chosen_interpreter, external_path
     from UPFusionLib.parameters import Device
@@ -474,46 +255,6 @@ def test_the_cursor_tells_the_original_values(panel, monkeypatch):
     assert panel.ui.readoutLabel.text == "MRI outside   functional outside"
     crosshair.SetCursorPositionInvalid()
     assert panel.ui.readoutLabel.text == "Move the mouse over a slice view."
-
-
-def test_a_batch_goes_from_finding_to_the_end(panel, monkeypatch, tmp_path):
-    from UPFusionLib.parameters import Alignment, BatchSource
-
-    from tests.slicer.runs import program
-
-    knows(panel, monkeypatch)
-    node, ui = panel.logic.getParameterNode(), panel.ui
-    assert not ui.batchStartButton.enabled
-    node.batch_source = BatchSource.FOLDER
-    ui.batchFindButton.click()
-    assert ui.batchLabel.text == "Choose the folder of the studies."
-    for name in ("anna", "bert"):
-        (tmp_path / "studies" / name).mkdir(parents=True)
-    for file in ("T1.nii.gz", "PET.nii.gz"):
-        (tmp_path / "studies" / "anna" / file).write_bytes(b"x")
-    node.batch_input = tmp_path / "studies"
-    ui.batchFindButton.click()
-    assert ui.batchLabel.text == "1 of 2 can be fused."
-    assert ui.batchStartButton.enabled
-    ui.batchStartButton.click()
-    assert ui.batchLabel.text == "Choose the folder for the results."
-    node.batch_output, node.alignment = tmp_path / "out", Alignment.TRANSFORM
-    ui.batchStartButton.click()
-    assert "One transform does not fit" in ui.batchLabel.text
-    node.alignment = Alignment.NONE
-    refusing = program(tmp_path, "sleep 0.3; echo 'Error: damaged.' >&2; exit 3")
-    monkeypatch.setattr("UPFusionLib.batch_panel.chosen_interpreter", lambda: refusing)
-    ui.batchStartButton.click()
-    assert ui.batchLabel.text == "Checking the environment …"
-    ui.batchStartButton.click()  # impatient
-    wait_until(lambda: panel.batch.is_running)
-    assert ui.batchCancelButton.enabled
-    assert not ui.batchStartButton.enabled
-    assert not ui.applyButton.enabled
-    wait_until(lambda: not panel.batch.is_running)
-    assert ui.batchLabel.text == "0 done, 1 skipped, 1 failed, 0 cancelled."
-    cells = [[ui.batchTable.item(row, column).text() for column in range(3)] for row in range(2)]
-    assert cells == [["anna", "failed", "damaged."], ["bert", "skipped", "The folder is empty."]]
 
 
 def test_nothing_is_cut_off_in_a_panel_of_usual_width(panel, application, tmp_path):
