@@ -45,7 +45,7 @@ def test_uptake_is_read_back_whatever_luminance_is_put_under_it(name):
     legible_error, exact_error = (
         np.abs(read(picture, table) - uptake)[inside].mean() for picture in (compose(shown, chroma), exact)
     )
-    assert legible_error < READING_ERROR / 2
+    assert legible_error < 0.05
     assert legible_error < 0.4 * exact_error
 
 
@@ -55,9 +55,11 @@ def test_structure_stays_to_be_seen_inside_uptake(name):
     shown, _ = LegibleColours.of(TABLES[name]).show(structure, uptake, SPACING)
     middle = slice(30, 80)
     contrast = [np.ptp(x[middle, 8:-8, 0], axis=1) for x in (shown, structure)]
-    assert (contrast[0] > 0.08 * contrast[1]).all()
+    kept = contrast[0] / contrast[1]
+    assert kept.min() > 0.05
+    assert np.median(kept) > 0.2
     along = [np.corrcoef(shown[i, :, 0], structure[i, :, 0])[0, 1] for i in range(30, 80)]
-    assert min(along) > 0.9, "brighter stays brighter"
+    assert min(along) > 0.85, "brighter stays brighter"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -145,11 +147,36 @@ def test_at_the_lower_limit_uptake_is_hardly_ever_read_as_lost(name):
     table = get_lut(name).table
     colours = LegibleColours.of(table)
     entries = np.arange(len(colours.luminance))
-    level = np.rint(colours.darkest * 255).astype(int)
-    shown = colours.darkest[:, None] + colours.gain[entries, level][:, None] * colours.chroma
-    too_low = entries / entries[-1] - read(255 * shown, table)
+    too_low = entries / entries[-1] - read(255 * at(colours, colours.darkest), table)
     assert (too_low > 0.10).mean() < 0.02
     assert too_low.max() < 0.11
+
+
+@pytest.mark.parametrize("name", [*TABLES, "dawn"])
+def test_up_to_the_upper_limit_uptake_is_hardly_ever_read_wrong(name):
+    table = TABLES[name] if name in TABLES else get_lut(name).table
+    colours = LegibleColours.of(table)
+    error = np.abs(read(255 * at(colours, colours.brightest), table) - np.linspace(0, 1, len(colours.luminance)))
+    assert (error > READING_ERROR + 0.01).mean() < 0.02
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_at_both_limits_colours_are_hardly_paler(name):
+    colours = LegibleColours.of(TABLES[name])
+    own, dark, bright = (saturation(at(colours, x)) for x in (colours.luminance, colours.darkest, colours.brightest))
+    coloured = (own > 0.3) & (colours.darkest > 0.02)
+    assert (bright / own)[coloured].mean() > 0.87
+    assert (dark / own)[coloured].mean() > 0.97
+
+
+def at(colours: LegibleColours, luminance: np.ndarray) -> np.ndarray:
+    """(N, 3) colours of the entries at a luminance each."""
+    level = np.rint(luminance * 255).astype(int)
+    return luminance[:, None] + colours.gain[np.arange(len(level)), level][:, None] * colours.chroma
+
+
+def saturation(colours: np.ndarray) -> np.ndarray:
+    return np.ptp(colours, axis=-1) / np.maximum(colours.max(-1), 1e-6)
 
 
 def shown_at_once(colours, luminance, uptake, onset):

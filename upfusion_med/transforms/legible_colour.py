@@ -26,15 +26,20 @@ FloatArray = NDArray[np.float32]
 
 #: Error of the uptake read back, in parts of the table, up to which a luminance above the entry's own is within the
 #: limits, and one below it. Uptake that is read back 0.10 too low counts as lost; the darker side stays clear of that.
-READING_ERROR = 0.10
+READING_ERROR = 0.15
 READING_ERROR_BELOW = 0.09
-#: Saturation (HSV) that the colour must keep there, in parts of the entry's own.
-SATURATION_KEPT = 0.95
-#: Farthest that a luminance may lie from the entry's own, so that cold tissue does not outshine warm tissue.
-REACH = 80.0 / 255.0
+#: Saturation (HSV) that the colour must keep above the entry's own luminance, and below it, in parts of its own. A dark
+#: pure colour, such as the purple of the atlas's SPECT, cannot be brighter without turning paler.
+SATURATION_KEPT = 0.85
+SATURATION_KEPT_BELOW = 0.95
+#: Farthest that a luminance may lie above the entry's own, so that cold tissue does not outshine warm, and below it.
+REACH = 100.0 / 255.0
+REACH_BELOW = 80.0 / 255.0
 #: The same below the hottest entry's own: hot uptake stays bright (a lesion on dark tissue must not turn dull).
 REACH_BELOW_HOT = 15.0 / 255.0
-#: Uptake from which on that reach shrinks.
+#: What every entry has on both sides, however soon it is misread: without any, no structure would show in its uptake.
+ROOM = 6.0 / 255.0
+#: Uptake from which on the reach shrinks.
 HOT_FROM = 0.6
 #: Uptake up to which there is little to read, so that darkness is hardly an error.
 COLD = 0.10
@@ -46,17 +51,17 @@ COLD_FLOOR = 0.5
 #: measured study has some uptake in all tissue, and there the MRI must not be dimmed.
 ONSET_OF_PICTURES = 0.008
 ONSET_OF_STUDIES = 0.12
-#: Standard deviation of the Gaussian that splits smooth part and detail, millimetres: about the width of a gyrus.
-SMOOTH_MM = 4.0
+#: Standard deviation of the Gaussian that splits smooth part and detail, millimetres: a folded cortex is detail.
+SMOOTH_MM = 3.0
 #: Share of the limits that the smooth part may take; the rest is left to the detail.
-SMOOTH_SHARE = 0.9
+SMOOTH_SHARE = 0.95
 
 _LEVELS = 256
 #: Voxels that are worked on at a time.
 _SLAB_VOXELS = 1 << 17
 _GAINS = 41
-#: Entries whose limits and gains are worked out; those between are interpolated.
-_PROBES = 64
+#: Entries whose gains are worked out; those between are interpolated.
+_PROBES = 80
 #: Entries that stand for one of the table when uptake lies between two.
 _FINE = 4
 
@@ -206,19 +211,31 @@ def _of(content: bytes, stepped: bool) -> LegibleColours:
     luma = fine @ np.array(LUMA_WEIGHTS)
     chroma = fine - luma[:, None]
     probes = np.unique(np.linspace(0, len(fine) - 1, min(_PROBES, len(fine))).round().astype(int))
-    found = [_probe(table, fine[p], p / (len(fine) - 1)) for p in probes]
+    found = np.stack([_best_gain(table, fine[p], p / (len(fine) - 1)) for p in probes])
     place = np.arange(len(fine))
-    sides = [np.array([f[0] for f in found]), np.array([f[1] for f in found])]
-    limits = [_soften(np.interp(place, probes, side), len(fine) / _PROBES) for side in sides]
-    gain = np.stack([np.interp(place, probes, [f[2][y] for f in found]) for y in range(_LEVELS)], axis=1)
+    gain = np.stack([np.interp(place, probes, found[:, y]) for y in range(_LEVELS)], axis=1)
     gain = np.minimum(_soften(gain, 2.0), _largest_gain(chroma[:, None], np.linspace(0, 1, _LEVELS)))
-    hot = np.clip((np.linspace(0, 1, len(fine)) - HOT_FROM) / (1 - HOT_FROM), 0, 1)
-    below = REACH + (REACH_BELOW_HOT - REACH) * hot
-    darkest = np.clip(limits[0], np.maximum(luma - below, 0), luma)
-    brightest = np.clip(limits[1], luma, np.minimum(luma + REACH, 1))
-    darkest, brightest = _in_order(luma, darkest, brightest)
+    darkest, brightest = _in_order(luma, *_limits(table, fine, gain))
     as_float = [np.asarray(x, dtype=np.float32) for x in (luma, chroma, darkest, brightest, gain)]
     return LegibleColours(*as_float)
+
+
+def _limits(
+    table: NDArray[np.float64], fine: NDArray[np.float64], gain: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Darkest and brightest luminance (F,) between which colours (F, 3), with their gains (F, 256), can be read."""
+    from scipy.ndimage import minimum_filter1d
+
+    luma = fine @ np.array(LUMA_WEIGHTS)
+    uptake = np.linspace(0, 1, len(fine))
+    levels = np.array([_legible_levels(table, *one) for one in zip(fine, uptake, gain, strict=True)])
+    hot = np.clip((uptake - HOT_FROM) / (1 - HOT_FROM), 0, 1)
+    below = REACH_BELOW + (REACH_BELOW_HOT - REACH_BELOW) * hot
+    room = [np.minimum(luma - levels[:, 0], below), np.minimum(levels[:, 1] - luma, REACH)]
+    # Neighbours along the table share the narrowest limits of a few entries, without steps.
+    width = len(fine) / _PROBES
+    room = [np.maximum(_soften(minimum_filter1d(x, 2 * round(width) + 1), width / 2), ROOM) for x in room]
+    return np.clip(luma - room[0], 0, luma), np.clip(luma + room[1], luma, 1)
 
 
 def _in_order(
@@ -255,31 +272,47 @@ def _largest_gain(chroma: NDArray[np.float64], luminance: NDArray[np.float64]) -
     return np.asarray(np.minimum((1 - luminance) / top, luminance / -bottom))
 
 
-def _probe(
-    table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float
-) -> tuple[float, float, NDArray[np.float64]]:
-    """Darkest and brightest luminance at which a colour is read as its uptake, and its best gain at every level."""
-    own = float(colour @ np.array(LUMA_WEIGHTS))
-    chroma = colour - own
+def _best_gain(table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float) -> NDArray[np.float64]:
+    """The gain on a colour's chroma with which it is best read as its uptake, at every level."""
+    chroma = colour - float(colour @ np.array(LUMA_WEIGHTS))
     levels = np.linspace(0, 1, _LEVELS)
     gains = np.linspace(0, 1, _GAINS)[:, None] * np.minimum(_largest_gain(chroma, levels), 8.0)
     shown = levels[None, :, None] + gains[..., None] * chroma  # (gains, levels, 3)
-    distance = (table * table).sum(1) - 2.0 * (shown.reshape(-1, 3) @ table.T)
-    read = distance.argmin(1).reshape(gains.shape) / (len(table) - 1)
-    error = np.abs(read - uptake)
-    saturation = np.ptp(shown, axis=-1) / np.maximum(shown.max(-1), 1e-6)
-    saturation /= max(float(np.ptp(colour) / max(colour.max(), 1e-6)), 1e-6)
+    error = np.abs(_read(table, shown) - uptake)
+    saturation = _saturation(shown) / max(float(_saturation(colour)), 1e-6)
     paler, stronger = np.maximum(1 - saturation, 0), np.maximum(saturation - 1.05, 0)
     best = (error + 0.2 * paler + 0.02 * stronger).argmin(0)
-    pick = (best, np.arange(_LEVELS))
+    return np.asarray(gains[best, np.arange(_LEVELS)])
+
+
+def _legible_levels(
+    table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float, gain: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Darkest and brightest luminance at which a colour is read as its uptake and is hardly paler."""
+    own = float(colour @ np.array(LUMA_WEIGHTS))
+    levels = np.linspace(0, 1, _LEVELS)
+    shown = levels[:, None] + gain[:, None] * (colour - own)
+    error = np.abs(_read(table, shown) - uptake)
     at_home = round(own * (_LEVELS - 1))
-    allowed = np.where(np.arange(_LEVELS) < at_home, READING_ERROR_BELOW, READING_ERROR)
-    legible = error[pick] <= error[pick][at_home] + allowed
+    darker = np.arange(_LEVELS) < at_home
+    legible = error <= error[at_home] + np.where(darker, READING_ERROR_BELOW, READING_ERROR)
     if np.ptp(colour):
-        legible &= saturation[pick] >= SATURATION_KEPT
+        kept = _saturation(shown) / _saturation(colour)
+        legible &= kept >= np.where(darker, SATURATION_KEPT_BELOW, SATURATION_KEPT)
     low, high = at_home, at_home
     while low > 0 and legible[low - 1]:
         low -= 1
     while high < _LEVELS - 1 and legible[high + 1]:
         high += 1
-    return float(levels[low]), float(levels[high]), gains[pick]
+    return min(float(levels[low]), own), max(float(levels[high]), own)
+
+
+def _read(table: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Position (…) in the table, in 0..1, of the entry nearest to each colour (…, 3)."""
+    distance = (table * table).sum(1) - 2.0 * (colours.reshape(-1, 3) @ table.T)
+    return np.asarray(distance.argmin(1).reshape(colours.shape[:-1]) / (len(table) - 1))
+
+
+def _saturation(colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """HSV saturation (…) of colours (…, 3)."""
+    return np.asarray(np.ptp(colours, axis=-1) / np.maximum(colours.max(-1), 1e-6))
