@@ -105,6 +105,19 @@ def test_a_process_that_the_system_killed_is_taken_for_want_of_memory(study, tmp
     assert failure.lines == ("working",)
 
 
+@pytest.mark.parametrize(
+    ("device", "reason", "advice"), [("cuda:0", "graphics card", "device CPU"), ("cpu", "memory ran out", "crop")]
+)
+def test_want_of_memory_is_told_apart_by_device(device, reason, advice):
+    from UPFusionLib.failure import explain
+
+    said = f"Error: Out of memory on {device} with 16 slices of (512, 512) at once; use a smaller --batch-size, or wait."
+    failure = explain(1, ["fusing", said])
+    assert reason in failure.reason
+    assert advice in failure.advice
+    assert failure.lines[-1] == said
+
+
 def test_a_crash_leaves_slicer_alone_and_is_named(study, tmp_path):
     from tests.slicer.runs import program
 

@@ -99,13 +99,14 @@ def _disk(_code: int, text: str) -> tuple[str, str] | None:
 
 
 def _memory(code: int, text: str) -> tuple[str, str] | None:
-    if re.search(r"CUDA out of memory|out of memory on the (GPU|device)", text):
+    if re.search(r"CUDA out of memory|Out of memory on cuda", text):
         return (
             _("The memory of the graphics card is not enough."),
             _("Choose the device CPU under Advanced, or close other programs that use the graphics card."),
         )
     killed = code == -getattr(signal, "SIGKILL", 9) or code % (1 << 32) in _NO_MEMORY_CODES
-    if not killed and not re.search(r"MemoryError|not enough memory|bad_alloc|Cannot allocate memory", text):
+    words = r"MemoryError|not enough memory|bad_alloc|Cannot allocate memory|Out of memory on cpu"
+    if not killed and not re.search(words, text):
         return None
     return (
         _("The system ended the computation, most likely because memory ran out. Slicer and your data are unharmed."),
