@@ -111,7 +111,7 @@ def test_a_process_that_the_system_killed_is_taken_for_want_of_memory(study, tmp
 def test_want_of_memory_is_told_apart_by_device(device, reason, advice):
     from UPFusionLib.failure import explain
 
-    said = f"Error: Out of memory on {device} with 16 slices of (512, 512) at once; use a smaller --batch-size, or wait."
+    said = f"Error: Out of memory on {device} with 16 slices of (512, 512) at once; use a smaller --batch-size."
     failure = explain(1, ["fusing", said])
     assert reason in failure.reason
     assert advice in failure.advice

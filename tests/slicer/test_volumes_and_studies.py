@@ -216,6 +216,27 @@ def test_files_whose_names_begin_alike_are_all_fused(scene, alpha, folder, tmp_p
     assert [row.status for row in run_batch(studies[1:2], tmp_path / "out")] == [Status.SKIPPED]
 
 
+def test_a_result_in_the_folder_of_its_dicom_study_is_no_input(tmp_path):
+    from UPFusionLib.result_folder import fingerprint
+    from UPFusionLib.studies import studies_in_folder
+
+    place = tmp_path / "anna"
+    (place / "series").mkdir(parents=True)
+    (place / "series" / "1.dcm").write_bytes(b"image")
+    before = studies_in_folder(tmp_path)
+    assert before[0].is_folder
+    inputs = fingerprint(before[0])
+    (place / "dicom").mkdir()
+    (place / "dicom" / "0001.dcm").write_bytes(b"fused")
+    for name in ("fused_rgb.nii.gz", "inputs.sha256"):
+        (place / name).write_bytes(b"fused")
+    (place / "report.json").write_text(json.dumps({"files": ["dicom", "fused_rgb.nii.gz", "report.json"]}))
+    assert studies_in_folder(tmp_path) == before
+    assert fingerprint(before[0]) == inputs
+    (place / "series" / "2.dcm").write_bytes(b"image")
+    assert fingerprint(before[0]) != inputs
+
+
 def test_a_result_of_other_files_is_neither_taken_for_ones_own_nor_overwritten(scene, alpha, folder, tmp_path):
     from UPFusionLib.batch import Status
     from UPFusionLib.studies import PairStudy

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .studies import PairStudy
+if TYPE_CHECKING:
+    from .studies import PairStudy
 
 #: Beside the result; a hash of the inputs, without their names.
 NOTE = "inputs.sha256"
@@ -25,6 +28,15 @@ def result_folders(studies: Iterable[PairStudy], output: Path) -> list[Path]:
         taken.add(name.lower())
         folders.append(output / name)
     return folders
+
+
+def inputs_in(folder: Path) -> Iterator[Path]:
+    """What lies in a folder of a study, without the result of an earlier run, where that was written there too."""
+    try:
+        names = {NOTE, *json.loads((folder / "report.json").read_text(encoding="utf-8"))["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        names = set()
+    return (path for path in sorted(folder.iterdir()) if path.name not in names)
 
 
 def has_result(folder: Path) -> bool:
@@ -55,7 +67,14 @@ def fingerprint(study: PairStudy) -> str:
     """
     digest = hashlib.sha256()
     for image in (Path(study.mri), Path(study.functional)):
-        for file in sorted(path for path in image.rglob("*") if path.is_file()) if image.is_dir() else [image]:
+        for file in _files(image):
             facts = file.stat()
             digest.update(f"{file.relative_to(image.parent)}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
     return digest.hexdigest()
+
+
+def _files(image: Path) -> list[Path]:
+    if not image.is_dir():
+        return [image]
+    below = (path for place in inputs_in(image) for path in (place, *place.rglob("*")))
+    return sorted(path for path in below if path.is_file())

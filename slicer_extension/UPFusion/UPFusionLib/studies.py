@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from .modality import Role, guess_modality, role_from_name
 from .result import KIND
+from .result_folder import inputs_in
 
 _ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -65,11 +66,12 @@ def studies_in_folder(folder: Path) -> list[PairStudy]:
     if not folder.is_dir():
         raise NotADirectoryError(folder)
     for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = sorted(path for path in place.iterdir() if path.name.lower().endswith(_ENDINGS))
+        inputs = list(inputs_in(place))
+        files = [path for path in inputs if path.name.lower().endswith(_ENDINGS)]
         if files:
             sorted_out = [(str(path), _stem(path.name), role_from_name(_stem(path.name))) for path in files]
             found += _pairs(place.name, sorted_out)
-        elif any(path.is_file() for path in place.rglob("*")):
+        elif any(file.is_file() for path in inputs for file in (path, *path.rglob("*"))):
             # A DICOM study: the command itself picks the one MR and the one functional series.
             found.append(PairStudy(place.name, str(place), str(place)))
         else:
