@@ -118,6 +118,15 @@ def test_limits_of_cold_uptake_only_rise(name):
     assert legible.darkest[0] == 0, "no uptake gives no light"
 
 
+@pytest.mark.parametrize("name", ["ember", "dawn"])
+def test_where_luminance_never_falls_no_limit_is_above_that_of_warmer_uptake(name):
+    table = get_lut(name).table
+    assert (np.diff(LegibleColours.of(table).brightest) >= -1e-3).all()
+    uptake = np.linspace(0.02, 1, 400, dtype=np.float32)[:, None, None]
+    shown, _ = LegibleColours.of(table).show(np.full_like(uptake, 0.7), uptake, SPACING)
+    assert np.diff(shown[:, 0, 0]).min() > -0.004, "on even tissue hotter is never darker"
+
+
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.9])
 def test_cold_uptake_of_a_picture_stays_in_order_on_any_mri(level):
     table = TABLES["rainbow"]

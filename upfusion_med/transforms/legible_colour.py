@@ -26,8 +26,10 @@ FloatArray = NDArray[np.float32]
 
 #: Error of the uptake read back, in parts of the table, up to which a luminance above the entry's own is within the
 #: limits, and one below it. Uptake that is read back 0.10 too low counts as lost; the darker side stays clear of that.
-READING_ERROR = 0.15
+READING_ERROR = 0.12
 READING_ERROR_BELOW = 0.09
+#: The error above in a table whose luminance never falls: there brightness tells the uptake as much as hue.
+READING_ERROR_BY_LIGHT = 0.08
 #: Saturation (HSV) that the colour must keep above the entry's own luminance, and below it, in parts of its own. A dark
 #: pure colour, such as the purple of the atlas's SPECT, cannot be brighter without turning paler.
 SATURATION_KEPT = 0.85
@@ -64,6 +66,8 @@ _GAINS = 41
 _PROBES = 80
 #: Entries that stand for one of the table when uptake lies between two.
 _FINE = 4
+#: A fall of luminance that is none.
+_EVEN = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,20 +219,22 @@ def _of(content: bytes, stepped: bool) -> LegibleColours:
     place = np.arange(len(fine))
     gain = np.stack([np.interp(place, probes, found[:, y]) for y in range(_LEVELS)], axis=1)
     gain = np.minimum(_soften(gain, 2.0), _largest_gain(chroma[:, None], np.linspace(0, 1, _LEVELS)))
-    darkest, brightest = _in_order(luma, *_limits(table, fine, gain))
+    by_light = bool((np.diff(luma) > -_EVEN).all())
+    limits = _limits(table, fine, gain, READING_ERROR_BY_LIGHT if by_light else READING_ERROR)
+    darkest, brightest = _in_order(luma, *limits, 1.0 if by_light else COLD)
     as_float = [np.asarray(x, dtype=np.float32) for x in (luma, chroma, darkest, brightest, gain)]
     return LegibleColours(*as_float)
 
 
 def _limits(
-    table: NDArray[np.float64], fine: NDArray[np.float64], gain: NDArray[np.float64]
+    table: NDArray[np.float64], fine: NDArray[np.float64], gain: NDArray[np.float64], error: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Darkest and brightest luminance (F,) between which colours (F, 3), with their gains (F, 256), can be read."""
     from scipy.ndimage import minimum_filter1d
 
     luma = fine @ np.array(LUMA_WEIGHTS)
     uptake = np.linspace(0, 1, len(fine))
-    levels = np.array([_legible_levels(table, *one) for one in zip(fine, uptake, gain, strict=True)])
+    levels = np.array([_legible_levels(table, *one, error) for one in zip(fine, uptake, gain, strict=True)])
     hot = np.clip((uptake - HOT_FROM) / (1 - HOT_FROM), 0, 1)
     below = REACH_BELOW + (REACH_BELOW_HOT - REACH_BELOW) * hot
     room = [np.minimum(luma - levels[:, 0], below), np.minimum(levels[:, 1] - luma, REACH)]
@@ -239,9 +245,9 @@ def _limits(
 
 
 def _in_order(
-    luma: NDArray[np.float64], darkest: NDArray[np.float64], brightest: NDArray[np.float64]
+    luma: NDArray[np.float64], darkest: NDArray[np.float64], brightest: NDArray[np.float64], rising: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The limits, rising with cold uptake.
+    """The limits, rising with uptake: the darker one up to `COLD`, the brighter one up to ``rising``.
 
     An error of `READING_ERROR` is little of warm uptake and all of cold: with it, what has hardly any uptake could be
     shown brighter than what has some.
@@ -252,7 +258,8 @@ def _in_order(
     low, high = darkest.copy(), brightest.copy()
     low[:cold] = np.maximum.accumulate(COLD_FLOOR * x * x * (3 - 2 * x) * luma[:cold])
     low[cold:] = np.maximum(low[cold:], low[cold - 1])
-    high[: cold + 1] = np.minimum.accumulate(high[cold::-1])[::-1]
+    last = int(np.searchsorted(uptake, rising))
+    high[: last + 1] = np.minimum.accumulate(high[last::-1])[::-1]
     return np.minimum(low, luma), np.maximum(high, luma)
 
 
@@ -274,19 +281,21 @@ def _largest_gain(chroma: NDArray[np.float64], luminance: NDArray[np.float64]) -
 
 def _best_gain(table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float) -> NDArray[np.float64]:
     """The gain on a colour's chroma with which it is best read as its uptake, at every level."""
-    chroma = colour - float(colour @ np.array(LUMA_WEIGHTS))
+    luma = float(colour @ np.array(LUMA_WEIGHTS))
+    chroma = colour - luma
     levels = np.linspace(0, 1, _LEVELS)
     gains = np.linspace(0, 1, _GAINS)[:, None] * np.minimum(_largest_gain(chroma, levels), 8.0)
     shown = levels[None, :, None] + gains[..., None] * chroma  # (gains, levels, 3)
     error = np.abs(_read(table, shown) - uptake)
     saturation = _saturation(shown) / max(float(_saturation(colour)), 1e-6)
     paler, stronger = np.maximum(1 - saturation, 0), np.maximum(saturation - 1.05, 0)
-    best = (error + 0.2 * paler + 0.02 * stronger).argmin(0)
+    too_pale = np.maximum(_saturation_kept(levels < luma) - saturation, 0)
+    best = (error + 0.2 * paler + 0.02 * stronger + 10 * too_pale).argmin(0)
     return np.asarray(gains[best, np.arange(_LEVELS)])
 
 
 def _legible_levels(
-    table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float, gain: NDArray[np.float64]
+    table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float, gain: NDArray[np.float64], allowed: float
 ) -> tuple[float, float]:
     """Darkest and brightest luminance at which a colour is read as its uptake and is hardly paler."""
     own = float(colour @ np.array(LUMA_WEIGHTS))
@@ -295,16 +304,21 @@ def _legible_levels(
     error = np.abs(_read(table, shown) - uptake)
     at_home = round(own * (_LEVELS - 1))
     darker = np.arange(_LEVELS) < at_home
-    legible = error <= error[at_home] + np.where(darker, READING_ERROR_BELOW, READING_ERROR)
+    legible = error <= error[at_home] + np.where(darker, min(allowed, READING_ERROR_BELOW), allowed)
     if np.ptp(colour):
         kept = _saturation(shown) / _saturation(colour)
-        legible &= kept >= np.where(darker, SATURATION_KEPT_BELOW, SATURATION_KEPT)
+        legible &= kept >= _saturation_kept(darker)
     low, high = at_home, at_home
     while low > 0 and legible[low - 1]:
         low -= 1
     while high < _LEVELS - 1 and legible[high + 1]:
         high += 1
     return min(float(levels[low]), own), max(float(levels[high]), own)
+
+
+def _saturation_kept(darker: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Least saturation, in parts of the entry's own, of colours darker than the entry or not."""
+    return np.where(darker, SATURATION_KEPT_BELOW, SATURATION_KEPT)
 
 
 def _read(table: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
