@@ -18,10 +18,10 @@ from upfusion_med.training.pairs import PicturePair
 FloatImage = NDArray[np.float32]
 #: Prompts a training crop can go with, and how often.
 PROMPT_SHARES = {
-    "universal": 0.25,
+    "universal": 0.15,
     "infrared_visible": 0.25,
-    "mri_pet": 0.15,
-    "mri_spect": 0.15,
+    "mri_pet": 0.2,
+    "mri_spect": 0.2,
     "mri_ct": 0.15,
     "gfp_phase_contrast": 0.05,
 }
@@ -185,7 +185,7 @@ def augment(pair: PicturePair, side: int, prompt: str, rng: np.random.Generator)
     if medical and rng.random() < 0.85:
         b = soft_tissue(b, MRI_CONTRAST[prompt], rng)
     if prompt == "mri_pet":
-        a = hot_uptake(a, rng) if rng.random() < 0.6 else smooth_uptake(a, rng.uniform(0.5, 2.5), rng)
+        a = hot_uptake(a, rng) if rng.random() < 0.4 else smooth_uptake(a, rng.uniform(0.5, 4.0), rng)
         a = painted(a, rng) if rng.random() < 0.5 else a
     elif prompt == "mri_spect":
         a = smooth_uptake(a, rng.uniform(1.0, 4.0), rng)
@@ -222,7 +222,7 @@ def neighbour(crop: tuple[FloatImage, FloatImage], rng: np.random.Generator) -> 
     side = crop[0].shape[0]
     shift = [gaussian_filter(rng.standard_normal((side, side)), side / 8) for _ in range(2)]
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float64)
-    reach = rng.uniform(0.3, 2.0)
+    reach = rng.uniform(0.3, 4.0)
     rows += reach * shift[0] / (np.abs(shift[0]).max() + 1e-9)
     columns += reach * shift[1] / (np.abs(shift[1]).max() + 1e-9)
     changed = []

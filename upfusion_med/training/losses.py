@@ -15,7 +15,7 @@ from torch import Tensor
 #: Sobel response to a ramp of half a grey level (of 255) a pixel.
 FAINT = 8.0 * 0.5 / 255.0
 #: How much more of each source a fusion must keep than the average of both does, as a share of that.
-MARGIN = 0.25
+MARGIN = 0.6
 
 
 @lru_cache(maxsize=16)
