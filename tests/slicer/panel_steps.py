@@ -29,3 +29,17 @@ def facts(**changes):
 def knows(panel, monkeypatch, **changes):
     """Let every Python answer at once."""
     monkeypatch.setattr("UPFusionLib.preflight.Probe.poll", lambda self: facts(**changes))
+
+
+def start_a_run_without_end(panel, monkeypatch, tmp_path):
+    """Apply, with a stand-in for Python that sleeps, until the panel says that it runs."""
+    from UPFusionLib.widget import State
+
+    from tests.slicer.runs import program
+
+    knows(panel, monkeypatch)
+    choose_study(panel)
+    sleeper = program(tmp_path, "exec sleep 300")
+    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: sleeper)
+    panel.apply()
+    wait_until(lambda: panel.state is State.RUNNING)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.slicer.conftest import NEEDS_CORE
-from tests.slicer.panel_steps import choose_study, knows, wait_until
+from tests.slicer.panel_steps import choose_study, knows, start_a_run_without_end, wait_until
 
 slicer = pytest.importorskip("slicer", reason=NEEDS_CORE)
 pytestmark = pytest.mark.slicer
@@ -77,14 +77,7 @@ def test_a_missing_package_stops_before_anything_is_written(panel, monkeypatch):
 def test_cancel_brings_the_panel_back(panel, monkeypatch, tmp_path):
     from UPFusionLib.widget import State
 
-    from tests.slicer.runs import program
-
-    knows(panel, monkeypatch)
-    choose_study(panel)
-    sleeper = program(tmp_path, "exec sleep 300")
-    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: sleeper)
-    panel.apply()
-    wait_until(lambda: panel.state is State.RUNNING)
+    start_a_run_without_end(panel, monkeypatch, tmp_path)
     panel.ui.cancelButton.click()
     wait_until(lambda: panel.state is not State.RUNNING)
     assert panel.state is State.IDLE
@@ -165,14 +158,7 @@ def test_a_start_that_fails_unexpectedly_does_not_lock_the_panel(panel, monkeypa
 def test_closing_the_scene_ends_the_run_and_empties_the_panel(panel, monkeypatch, tmp_path):
     from UPFusionLib.widget import State
 
-    from tests.slicer.runs import program
-
-    knows(panel, monkeypatch)
-    choose_study(panel)
-    sleeper = program(tmp_path, "exec sleep 300")
-    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: sleeper)
-    panel.apply()
-    wait_until(lambda: panel.state is State.RUNNING)
+    start_a_run_without_end(panel, monkeypatch, tmp_path)
     slicer.mrmlScene.Clear()
     assert not panel.logic.is_running
     assert panel.state is State.IDLE

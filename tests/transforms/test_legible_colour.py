@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from upfusion_med.core import UsageError
 from upfusion_med.transforms import legible_colour
 from upfusion_med.transforms.colour import compose, luma, rgb_chroma
-from upfusion_med.transforms.legible_colour import COLD, ONSET_OF_STUDIES, READING_ERROR, LegibleColours
+from upfusion_med.transforms.legible_colour import COLD, ONSET_OF_STUDIES, LegibleColours
 from upfusion_med.transforms.luts import get_lut
 from upfusion_med.transforms.pseudo_colour import get_palette
 
@@ -49,17 +49,20 @@ def test_uptake_is_read_back_whatever_luminance_is_put_under_it(name):
     assert legible_error < 0.4 * exact_error
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_structure_stays_to_be_seen_inside_uptake(name):
+@pytest.mark.parametrize(("name", "tight"), [("ember", 0), ("warm", 0), ("rainbow", 2)])
+def test_structure_stays_to_be_seen_inside_uptake(name, tight):
+    """``tight``: rows of uptake in the rainbow's cyan, which is misread a few levels away and has little room."""
     uptake, structure = uptake_and_structure()
     shown, _ = LegibleColours.of(TABLES[name]).show(structure, uptake, SPACING)
     middle = slice(30, 80)
     contrast = [np.ptp(x[middle, 8:-8, 0], axis=1) for x in (shown, structure)]
-    kept = contrast[0] / contrast[1]
-    assert kept.min() > 0.05
+    kept = np.sort(contrast[0] / contrast[1])
+    assert kept[tight] > 0.08
+    assert kept[0] > 0.05
     assert np.median(kept) > 0.2
-    along = [np.corrcoef(shown[i, :, 0], structure[i, :, 0])[0, 1] for i in range(30, 80)]
-    assert min(along) > 0.85, "brighter stays brighter"
+    along = np.sort([np.corrcoef(shown[i, :, 0], structure[i, :, 0])[0, 1] for i in range(30, 80)])
+    assert along[tight] > 0.9, "brighter stays brighter"
+    assert along[0] > 0.85
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -161,12 +164,20 @@ def test_at_the_lower_limit_uptake_is_hardly_ever_read_as_lost(name):
     assert too_low.max() < 0.11
 
 
-@pytest.mark.parametrize("name", [*TABLES, "dawn"])
-def test_up_to_the_upper_limit_uptake_is_hardly_ever_read_wrong(name):
-    table = TABLES[name] if name in TABLES else get_lut(name).table
+@pytest.mark.parametrize(
+    ("table", "allowed"),
+    [
+        (TABLES["warm"], legible_colour.READING_ERROR),
+        (TABLES["rainbow"], legible_colour.READING_ERROR),
+        (TABLES["ember"], legible_colour.READING_ERROR_BY_LIGHT),
+        (get_lut("dawn").table, legible_colour.READING_ERROR_BY_LIGHT),
+    ],
+    ids=["warm", "rainbow", "ember", "dawn"],
+)
+def test_up_to_the_upper_limit_uptake_is_hardly_ever_read_wrong(table, allowed):
     colours = LegibleColours.of(table)
     error = np.abs(read(255 * at(colours, colours.brightest), table) - np.linspace(0, 1, len(colours.luminance)))
-    assert (error > READING_ERROR + 0.01).mean() < 0.02
+    assert (error > allowed + 0.01).mean() < 0.02
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -174,8 +185,8 @@ def test_at_both_limits_colours_are_hardly_paler(name):
     colours = LegibleColours.of(TABLES[name])
     own, dark, bright = (saturation(at(colours, x)) for x in (colours.luminance, colours.darkest, colours.brightest))
     coloured = (own > 0.3) & (colours.darkest > 0.02)
-    assert (bright / own)[coloured].mean() > 0.87
-    assert (dark / own)[coloured].mean() > 0.97
+    assert (bright[coloured] / own[coloured]).mean() > 0.87
+    assert (dark[coloured] / own[coloured]).mean() > 0.97
 
 
 def at(colours: LegibleColours, luminance: np.ndarray) -> np.ndarray:
