@@ -28,12 +28,14 @@ FloatArray = NDArray[np.float32]
 #: limits, and one below it. Uptake that is read back 0.10 too low counts as lost; the darker side stays clear of that.
 READING_ERROR = 0.12
 READING_ERROR_BELOW = 0.09
-#: The error above in a table whose luminance never falls: there brightness tells the uptake as much as hue.
-READING_ERROR_BY_LIGHT = 0.08
-#: Saturation (HSV) that the colour must keep above the entry's own luminance, and below it, in parts of its own. A dark
-#: pure colour, such as the purple of the atlas's SPECT, cannot be brighter without turning paler.
-SATURATION_KEPT = 0.85
-SATURATION_KEPT_BELOW = 0.95
+#: The error above in a table whose luminance never falls: there brightness tells the uptake as much as hue, and in a
+#: part of one hue, such as the red of hot iron, alone. Brighter or paler than its own, cold tissue would veil a lesion.
+READING_ERROR_BY_LIGHT = 0.06
+#: Saturation (HSV) that the colour must keep, in parts of the entry's own.
+SATURATION_KEPT = 0.95
+#: The same above the entry's own luminance in a table whose luminance falls somewhere: a dark pure colour, such as the
+#: purple of the atlas's SPECT, cannot be brighter without turning paler.
+SATURATION_KEPT_ABOVE = 0.85
 #: Farthest that a luminance may lie above the entry's own, so that cold tissue does not outshine warm, and below it.
 REACH = 100.0 / 255.0
 REACH_BELOW = 80.0 / 255.0
@@ -215,26 +217,26 @@ def _of(content: bytes, stepped: bool) -> LegibleColours:
     luma = fine @ np.array(LUMA_WEIGHTS)
     chroma = fine - luma[:, None]
     probes = np.unique(np.linspace(0, len(fine) - 1, min(_PROBES, len(fine))).round().astype(int))
-    found = np.stack([_best_gain(table, fine[p], p / (len(fine) - 1)) for p in probes])
+    by_light = bool((np.diff(luma) > -_EVEN).all())
+    error, kept = (READING_ERROR_BY_LIGHT, SATURATION_KEPT) if by_light else (READING_ERROR, SATURATION_KEPT_ABOVE)
+    found = np.stack([_best_gain(table, fine[p], p / (len(fine) - 1), kept) for p in probes])
     place = np.arange(len(fine))
     gain = np.stack([np.interp(place, probes, found[:, y]) for y in range(_LEVELS)], axis=1)
     gain = np.minimum(_soften(gain, 2.0), _largest_gain(chroma[:, None], np.linspace(0, 1, _LEVELS)))
-    by_light = bool((np.diff(luma) > -_EVEN).all())
-    limits = _limits(table, fine, gain, READING_ERROR_BY_LIGHT if by_light else READING_ERROR)
-    darkest, brightest = _in_order(luma, *limits, 1.0 if by_light else COLD)
+    darkest, brightest = _in_order(luma, *_limits(table, fine, gain, error, kept), 1.0 if by_light else COLD)
     as_float = [np.asarray(x, dtype=np.float32) for x in (luma, chroma, darkest, brightest, gain)]
     return LegibleColours(*as_float)
 
 
 def _limits(
-    table: NDArray[np.float64], fine: NDArray[np.float64], gain: NDArray[np.float64], error: float
+    table: NDArray[np.float64], fine: NDArray[np.float64], gain: NDArray[np.float64], error: float, kept: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Darkest and brightest luminance (F,) between which colours (F, 3), with their gains (F, 256), can be read."""
     from scipy.ndimage import minimum_filter1d
 
     luma = fine @ np.array(LUMA_WEIGHTS)
     uptake = np.linspace(0, 1, len(fine))
-    levels = np.array([_legible_levels(table, *one, error) for one in zip(fine, uptake, gain, strict=True)])
+    levels = np.array([_legible_levels(table, *one, error, kept) for one in zip(fine, uptake, gain, strict=True)])
     hot = np.clip((uptake - HOT_FROM) / (1 - HOT_FROM), 0, 1)
     below = REACH_BELOW + (REACH_BELOW_HOT - REACH_BELOW) * hot
     room = [np.minimum(luma - levels[:, 0], below), np.minimum(levels[:, 1] - luma, REACH)]
@@ -279,7 +281,9 @@ def _largest_gain(chroma: NDArray[np.float64], luminance: NDArray[np.float64]) -
     return np.asarray(np.minimum((1 - luminance) / top, luminance / -bottom))
 
 
-def _best_gain(table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float) -> NDArray[np.float64]:
+def _best_gain(
+    table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float, kept: float
+) -> NDArray[np.float64]:
     """The gain on a colour's chroma with which it is best read as its uptake, at every level."""
     luma = float(colour @ np.array(LUMA_WEIGHTS))
     chroma = colour - luma
@@ -289,13 +293,18 @@ def _best_gain(table: NDArray[np.float64], colour: NDArray[np.float64], uptake: 
     error = np.abs(_read(table, shown) - uptake)
     saturation = _saturation(shown) / max(float(_saturation(colour)), 1e-6)
     paler, stronger = np.maximum(1 - saturation, 0), np.maximum(saturation - 1.05, 0)
-    too_pale = np.maximum(_saturation_kept(levels < luma) - saturation, 0)
+    too_pale = np.maximum(np.where(levels < luma, SATURATION_KEPT, kept) - saturation, 0)
     best = (error + 0.2 * paler + 0.02 * stronger + 10 * too_pale).argmin(0)
     return np.asarray(gains[best, np.arange(_LEVELS)])
 
 
 def _legible_levels(
-    table: NDArray[np.float64], colour: NDArray[np.float64], uptake: float, gain: NDArray[np.float64], allowed: float
+    table: NDArray[np.float64],
+    colour: NDArray[np.float64],
+    uptake: float,
+    gain: NDArray[np.float64],
+    allowed: float,
+    kept: float,
 ) -> tuple[float, float]:
     """Darkest and brightest luminance at which a colour is read as its uptake and is hardly paler."""
     own = float(colour @ np.array(LUMA_WEIGHTS))
@@ -306,19 +315,13 @@ def _legible_levels(
     darker = np.arange(_LEVELS) < at_home
     legible = error <= error[at_home] + np.where(darker, min(allowed, READING_ERROR_BELOW), allowed)
     if np.ptp(colour):
-        kept = _saturation(shown) / _saturation(colour)
-        legible &= kept >= _saturation_kept(darker)
+        legible &= _saturation(shown) >= np.where(darker, SATURATION_KEPT, kept) * _saturation(colour)
     low, high = at_home, at_home
     while low > 0 and legible[low - 1]:
         low -= 1
     while high < _LEVELS - 1 and legible[high + 1]:
         high += 1
     return min(float(levels[low]), own), max(float(levels[high]), own)
-
-
-def _saturation_kept(darker: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Least saturation, in parts of the entry's own, of colours darker than the entry or not."""
-    return np.where(darker, SATURATION_KEPT_BELOW, SATURATION_KEPT)
 
 
 def _read(table: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
