@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from upfusion_med.core import Pooling
-from upfusion_med.inference import engine
-from upfusion_med.inference.slice_steps import bound_steps
+from upfusion_med.inference import engine, slice_steps
+from upfusion_med.inference.slice_steps import EDGES, bound_steps
 from upfusion_med.metrics.reader import flicker_steps
 
 
@@ -62,22 +62,56 @@ def test_detail_beyond_both_sources_stays_where_it_is_steady(sources):
     assert np.abs(bound_steps(fused, *sources, 2) - fused).max() < 1e-6
 
 
-def test_the_nearest_volume_is_the_one_that_another_solver_finds():
+def edges_within(rows, columns):
+    """Matrix that takes the differences between neighbours within a slice."""
+    down, across = np.diff(np.eye(rows), axis=0), np.diff(np.eye(columns), axis=0)
+    return np.vstack([np.kron(down, np.eye(columns)), np.kron(np.eye(rows), across)])
+
+
+def test_the_nearest_volume_is_the_one_that_another_solver_finds(monkeypatch):
     rng = np.random.default_rng(3)
-    fused, a, b = rng.uniform(0.2, 1.0, (3, 12, 6)).astype(np.float32)
-    limits = np.maximum(np.abs(np.diff(a, axis=0)), np.abs(np.diff(b, axis=0)))
-    found = bound_steps(fused[..., None], a[..., None], b[..., None], 0)[..., 0]
-    for line in range(6):
-        value, limit = fused[:, line].astype(float), limits[:, line].astype(float)
-        steps = [
-            {"type": "ineq", "fun": lambda x, s=sign, most=limit: most - s * np.diff(x)} for sign in (1, -1)
-        ]  # fmt: skip
-        other = minimize(
-            lambda x, v=value: 0.5 * ((x - v) ** 2).sum(), value, jac=lambda x, v=value: x - v, constraints=steps,
-            options={"ftol": 1e-12, "maxiter": 500},
-        )  # fmt: skip
-        assert other.success
-        assert np.abs(found[:, line] - other.x).max() < 2e-3
+    fused, a, b = rng.uniform(0.2, 0.8, (3, 7, 3, 4)).astype(np.float32)
+    limits = np.maximum(np.abs(np.diff(a, axis=0)), np.abs(np.diff(b, axis=0))).astype(float)
+    edges = edges_within(3, 4)
+    metric = np.eye(12) + EDGES * edges.T @ edges
+    value = fused.reshape(7, 12).astype(float)
+    steps = np.kron(np.diff(np.eye(7), axis=0), np.eye(12))
+    bounds = [
+        {"type": "ineq", "fun": lambda x, s=sign: limits.ravel() - s * steps @ x, "jac": lambda x, s=sign: -s * steps}
+        for sign in (1, -1)
+    ]
+    other = minimize(
+        lambda x: 0.5 * np.sum((x.reshape(7, 12) - value) @ metric * (x.reshape(7, 12) - value)),
+        value.ravel(), jac=lambda x: ((x.reshape(7, 12) - value) @ metric).ravel(), constraints=bounds,
+        options={"ftol": 1e-12, "maxiter": 500},
+    )  # fmt: skip
+    assert other.success
+    assert np.abs(fused.ravel() - other.x).max() > 0.2
+    assert np.abs(bound_steps(fused, a, b, 0).ravel() - other.x).mean() < 1e-3
+    monkeypatch.setattr(slice_steps, "PASSES", 200)
+    assert np.abs(bound_steps(fused, a, b, 0).ravel() - other.x).max() < 1e-3
+
+
+def test_edges_within_a_slice_stay_where_values_must_give_way():
+    """Beside a voxel that must not step so far its neighbours give way too, and no spot is left in the slice."""
+    flat = np.full((24, 24, 9), 0.5, np.float32)
+    a, b = flat.copy(), flat.copy()
+    a[..., 4] = 0.7
+    a[11:13, 11:13, 4] = 0.5
+    fused = flat.copy()
+    fused[..., 4] = 0.7
+    bounded = bound_steps(fused, a, b, 2)
+    assert beyond(bounded, a, b) < 1e-3
+    spot = bounded[14, 12, 4] - bounded[12, 12, 4]
+    assert 0 < spot < 0.15
+
+
+def test_strips_leave_no_seam(sources, monkeypatch):
+    fused = engine.run(Fickle(), *sources, 2, bounded=False)
+    whole = bound_steps(fused, *sources, 2)
+    monkeypatch.setattr(slice_steps, "_MARGIN", 8)
+    monkeypatch.setattr(slice_steps, "_STRIP_VOXELS", fused[0].size * 20)
+    assert np.abs(bound_steps(fused, *sources, 2) - whole).max() < 1e-3
 
 
 def test_the_direction_in_which_slices_are_counted_does_not_matter(sources):
