@@ -139,6 +139,13 @@ def test_cold_uptake_of_a_picture_stays_in_order_on_any_mri(level):
     assert spearmanr(entry, read(picture, table)[:, 0, 0]).statistic > 0.95
 
 
+def test_the_violet_of_the_atlas_leaves_room_for_a_bright_mri():
+    legible = LegibleColours.of(TABLES["warm"])
+    uptake = np.linspace(0, 1, len(legible.luminance))
+    violet = (uptake >= 0.25) & (uptake <= 0.4)
+    assert 255 * (legible.brightest - legible.luminance)[violet].mean() > 50
+
+
 def test_cold_uptake_keeps_its_colour_on_black():
     table = TABLES["rainbow"]
     entry = np.arange(5, int(0.2 * len(table)))

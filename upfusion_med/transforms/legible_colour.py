@@ -26,8 +26,11 @@ FloatArray = NDArray[np.float32]
 
 #: Error of the uptake read back, in parts of the table, up to which a luminance above the entry's own is within the
 #: limits, and one below it. Uptake that is read back 0.10 too low counts as lost; the darker side stays clear of that.
-READING_ERROR = 0.12
+READING_ERROR = 0.14
 READING_ERROR_BELOW = 0.09
+#: The error above of cold uptake, of which 0.14 would be nearly all, and the uptakes between which it grows to that.
+READING_ERROR_COLD = 0.12
+_COLD_TO_WARM = (0.15, 0.25)
 #: The error above in a table whose luminance never falls: there brightness tells the uptake as much as hue, and in a
 #: part of one hue, such as the red of hot iron, alone. Brighter or paler than its own, cold tissue would veil a lesion.
 READING_ERROR_BY_LIGHT = 0.06
@@ -236,7 +239,9 @@ def _limits(
 
     luma = fine @ np.array(LUMA_WEIGHTS)
     uptake = np.linspace(0, 1, len(fine))
-    levels = np.array([_legible_levels(table, *one, error, kept) for one in zip(fine, uptake, gain, strict=True)])
+    errors = np.minimum(error, np.interp(uptake, _COLD_TO_WARM, (READING_ERROR_COLD, READING_ERROR)))
+    every = zip(fine, uptake, gain, errors, strict=True)
+    levels = np.array([_legible_levels(table, *one, kept) for one in every])
     hot = np.clip((uptake - HOT_FROM) / (1 - HOT_FROM), 0, 1)
     below = REACH_BELOW + (REACH_BELOW_HOT - REACH_BELOW) * hot
     room = [np.minimum(luma - levels[:, 0], below), np.minimum(levels[:, 1] - luma, REACH)]
@@ -251,8 +256,8 @@ def _in_order(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The limits, rising with uptake: the darker one up to `COLD`, the brighter one up to ``rising``.
 
-    An error of `READING_ERROR` is little of warm uptake and all of cold: with it, what has hardly any uptake could be
-    shown brighter than what has some.
+    An error of `READING_ERROR_COLD` is little of warm uptake and all of the coldest: with it, what has hardly any
+    uptake could be shown brighter than what has some.
     """
     uptake = np.linspace(0, 1, len(luma))
     cold = int(np.searchsorted(uptake, COLD))
