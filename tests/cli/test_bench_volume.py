@@ -32,8 +32,10 @@ def small_study() -> demo.DemoStudy:
 
 def test_the_phantom_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "demo_study", small_study)
-    result = runner.invoke(app, ["volume", "-q", "-o", str(tmp_path / "run")], env={"COLUMNS": "200"})
+    result = runner.invoke(app, ["volume", "-q", "-o", str(tmp_path / "run")], env={"COLUMNS": "80"})
     assert result.exit_code == 0, result.output
+    assert "…" not in result.output, "the tables fit a narrow window"
+    assert all(head in result.output for head in ("flicker", "largest", "Q_P", "one-sided?"))
     assert "48x48x6 voxels" in result.output
     ways = {row["way"]: row for row in csv.DictReader((tmp_path / "run" / "ways.csv").open())}
     assert {w.value for w in Way} < set(ways)

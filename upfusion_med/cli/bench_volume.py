@@ -83,27 +83,27 @@ def show(study: Study, comparison: VolumeComparison, name: str) -> None:
     from upfusion_med.evaluation.volume_ways import STEP_LEVELS, Way
 
     shape, spacing = study.mri.geometry.shape, study.mri.geometry.spacing_mm
-    table = Table(
-        title=f"{name}: {'x'.join(map(str, shape))} voxels, slices {spacing[study.axis]:.3g} mm apart, "
+    console = Console()
+    console.print(
+        f"{name}: {'x'.join(map(str, shape))} voxels, slices {spacing[study.axis]:.3g} mm apart, "
         f"{len(comparison.slices)} of them scored",
-        title_justify="left",
-    )
-    heads = (
-        *("flicker", "in the body", f"steps > {STEP_LEVELS:g}, %", "largest"),
-        *("Q_P", "VIF", "VIF_a", "VIF_b", "Q_ABF", "SSIM", "one-sided?", "s", "CPU s"),
-    )
-    table.add_column("way")
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
+        style="italic", soft_wrap=True,
+    )  # fmt: skip
+    steps = Table("way")
+    scores = Table("way")
+    for head in ("flicker", "in the body", f"steps > {STEP_LEVELS:g}, %", "largest", "s", "CPU s"):
+        steps.add_column(head, justify="right")
+    for head in ("Q_P", "VIF", "VIF_a", "VIF_b", "Q_ABF", "SSIM", "one-sided?"):
+        scores.add_column(head, justify="right", no_wrap=True)
     for score in comparison.scores:
         timed = not math.isnan(score.seconds)
-        table.add_row(
+        steps.add_row(
             score.name, f"{score.flicker:.3f}", f"{score.flicker_in_body:.3f}", f"{100 * score.stepping:.2f}",
-            f"{score.largest:.0f}", *(f"{v:.3f}" for v in score.metrics.values()), score.side.value,
-            f"{score.seconds:.1f}" if timed else "", f"{score.cpu_seconds:.1f}" if timed else "",
+            f"{score.largest:.0f}", *(f"{x:.1f}" if timed else "" for x in (score.seconds, score.cpu_seconds)),
         )  # fmt: skip
-    console = Console()
-    console.print(table)
+        scores.add_row(score.name, *(f"{v:.3f}" for v in score.metrics.values()), score.side.value)
+    console.print(steps)
+    console.print(scores)
     for way in Way:
         console.print(f"{way.value}: {way.meaning}.", style="dim", soft_wrap=True)
 
