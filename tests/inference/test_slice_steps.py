@@ -131,6 +131,20 @@ def test_beside_a_black_slice_nothing_is_brighter_than_the_sources(sources):
     assert beyond(bounded, a, b) < 1e-3
 
 
+def test_a_body_in_wide_air_is_bounded_as_without_the_air(sources):
+    fused = engine.run(Fickle(), *sources, 2, bounded=False)
+    wide = [np.pad(x, [(5, 9), (12, 0), (0, 0)]) for x in (fused, *sources)]
+    bounded = bound_steps(*wide, 2)
+    assert np.abs(bounded[5:-9, 12:] - bound_steps(fused, *sources, 2)).max() < 1e-6
+    bounded[5:-9, 12:] = 0
+    assert not bounded.any()
+
+
+def test_a_black_volume_stays_black():
+    black = np.zeros((6, 7, 8), np.float32)
+    assert np.array_equal(bound_steps(black, black, black, 1), black)
+
+
 def test_a_single_slice_has_no_neighbour(sources):
     a, b = (s[..., :1] for s in sources)
     assert np.array_equal(bound_steps(a * b, a, b, 2), a * b)
