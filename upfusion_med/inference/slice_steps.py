@@ -2,8 +2,8 @@
 
 A network that works slice by slice may follow the functional image in one slice and the MRI in the next, where both
 would do. Cut across, that shows as streaks that neither source has. Of all volumes whose steps along the slices are
-within the bound the nearest one takes the fused volume's place: nearest in its values and in its edges within the
-slices. The maximum, the minimum and any fixed mixture of the sources are within it, and do not change.
+within the bound the nearest one takes the fused volume's place, nearest above all in the fine structure of the slices.
+The maximum, the minimum and any fixed mixture of the sources are within it, and do not change.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
-#: What a difference in the gradient within a slice counts against one in value, squared pixels. Values alone (0) would
-#: wear away edges beside those that step; much above, whole areas are made lighter or darker to spare an edge.
-EDGES = 4.0
+#: How much more a change of the finest structure within a slice counts than one of a whole area's brightness: where a
+#: voxel must give way its surroundings go along, and what makes up the slice's picture stays.
+DETAIL = 30.0
+#: Squared wave number, 1/pixel², from which on structure counts as fine (half as much there): waves of ten pixels.
+FINE = 0.4
 #: Passes towards the nearest volume. After 10 a stack of 37 slices is within 0.1 grey levels (root mean square) of it;
 #: the bound holds exactly either way.
 PASSES = 10
 #: Weight of the bound in a pass, and how far a pass goes beyond its own answer: they set the speed alone.
-_STIFFNESS = 1.0 + EDGES
-_RELAXATION = 1.6
-#: Voxels that are worked on at once, in strips of rows; 60 bytes each.
-_STRIP_VOXELS = 1 << 23
-#: Rows beyond a strip that still count in it: what a change does to its neighbours falls by e every sqrt(EDGES) pixels.
-_MARGIN = 16
+_STIFFNESS = 1.0 + DETAIL / 2
+_RELAXATION = 1.8
 
 
 def bound_steps(fused: FloatArray, functional: FloatArray, mri: FloatArray, axis: int) -> FloatArray:
@@ -45,14 +43,7 @@ def bound_steps(fused: FloatArray, functional: FloatArray, mri: FloatArray, axis
     stacks = [np.moveaxis(x, axis, 0) for x in (fused, functional, mri)]
     bounded = np.zeros(stacks[0].shape, np.float32)
     body = _body(*stacks[1:])
-    own, first, second = (x[body] for x in stacks)
-    inside = bounded[body]
-    rows = max(_STRIP_VOXELS // max(own.shape[0] * own.shape[2], 1) - 2 * _MARGIN, _MARGIN)
-    for start in range(0, own.shape[1], rows):
-        above = min(start, _MARGIN)
-        with_margin = slice(start - above, start + rows + _MARGIN)
-        strip = _bounded(*(np.ascontiguousarray(x[:, with_margin]) for x in (own, first, second)))
-        inside[:, start : start + rows] = strip[:, above : above + rows]
+    bounded[body] = _bounded(*(x[body] for x in stacks))
     return np.moveaxis(bounded, 0, axis)
 
 
@@ -66,7 +57,8 @@ def _body(first: FloatArray, second: FloatArray) -> tuple[slice, ...]:
 
 def _bounded(own: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
     """`bound_steps` along the first axis of (N, rows, columns)."""
-    limits = np.maximum(np.abs(np.diff(first, axis=0)), np.abs(np.diff(second, axis=0)))
+    limits = np.abs(np.diff(first, axis=0))
+    np.maximum(limits, np.abs(np.diff(second, axis=0)), out=limits)
     shown = np.maximum(first, second) > 0
     most = _most(shown, limits)
     bounded = np.minimum(own, most)
@@ -77,7 +69,7 @@ def _bounded(own: FloatArray, first: FloatArray, second: FloatArray) -> FloatArr
 
 
 def _most(shown: NDArray[np.bool_], limits: FloatArray) -> FloatArray:
-    """The largest values within the limits, at most 1, that are 0 where nothing is shown, (N, …)."""
+    """The largest values within the limits, at most 1, that are 0 where nothing is shown, (N, rows, columns)."""
     most = shown.astype(np.float32)
     for k in range(1, len(most)):
         np.minimum(most[k], most[k - 1] + limits[k - 1], out=most[k])
@@ -89,27 +81,37 @@ def _most(shown: NDArray[np.bool_], limits: FloatArray) -> FloatArray:
 def _nearest(values: FloatArray, limits: FloatArray) -> FloatArray:
     """Nearly the ``x`` nearest to the values, (N, rows, columns), with ``|Δx| ≤ limits``, (N - 1, rows, columns).
 
-    Of min over x of ``|x − values|² + EDGES |∇(x − values)|²``, by the alternating direction method of multipliers
-    (Boyd et al., Foundations and Trends in Machine Learning 2011, sections 3.1 and 3.4.3). What is quadratic is solved
-    by cosine transforms; ``steps`` are the bounded steps plus the scaled multipliers, which clipping takes apart.
+    Of min over x of ``|W (x - values)|²`` with the `detail_weight` W², by the alternating direction method of
+    multipliers (Boyd et al., Foundations and Trends in Machine Learning 2011, sections 3.1 and 3.4.3). What is
+    quadratic is solved by cosine transforms; ``steps`` are the bounded steps plus the scaled multipliers, which
+    clipping takes apart.
     """
     from scipy.fft import dctn, idctn
 
-    along, down, across = (_curvature(count) for count in values.shape)
-    weight = 1 + EDGES * (down[:, None] + across)
-    stiffness = np.float32(_STIFFNESS)
-    whole = weight + stiffness * along[:, None, None]
-    pull = weight * dctn(values, norm="ortho")
+    weight = detail_weight(*values.shape[1:])
+    whole = weight + np.float32(_STIFFNESS) * _curvature(len(values))[:, None, None]
+    pull = dctn(values, norm="ortho")
+    pull *= weight
     steps, nearest = np.diff(values, axis=0), values
     for _ in range(PASSES):
         kept = np.clip(steps, -limits, limits)
-        push = dctn(_spread(2 * kept - steps), norm="ortho", overwrite_x=True)
-        push *= stiffness
-        push += pull
-        push /= whole
-        nearest = idctn(push, norm="ortho", overwrite_x=True)
+        nearest = dctn(_spread(2 * kept - steps), norm="ortho", overwrite_x=True)
+        nearest *= np.float32(_STIFFNESS)
+        nearest += pull
+        nearest /= whole
+        nearest = idctn(nearest, norm="ortho", overwrite_x=True)
         steps += np.float32(_RELAXATION) * (np.diff(nearest, axis=0) - kept)
     return nearest
+
+
+def detail_weight(rows: int, columns: int) -> FloatArray:
+    """What a change of a slice counts, (rows, columns) by frequency of its cosine transform.
+
+    1 for the brightness of the whole slice, rising with the squared wave number ``q`` to ``1 + DETAIL`` nearly:
+    ``1 + DETAIL q / (q + FINE)``.
+    """
+    squared = _curvature(rows)[:, None] + _curvature(columns)
+    return np.asarray(1 + DETAIL * squared / (squared + FINE), dtype=np.float32)
 
 
 def _curvature(count: int) -> FloatArray:
