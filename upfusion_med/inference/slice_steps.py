@@ -100,7 +100,9 @@ def _nearest(values: FloatArray, limits: FloatArray) -> FloatArray:
         nearest += pull
         nearest /= whole
         nearest = idctn(nearest, norm="ortho", overwrite_x=True)
-        steps += np.float32(_RELAXATION) * (np.diff(nearest, axis=0) - kept)
+        kept -= np.diff(nearest, axis=0)
+        kept *= np.float32(_RELAXATION)
+        steps -= kept
     return nearest
 
 
