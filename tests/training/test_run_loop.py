@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -94,6 +95,28 @@ def test_a_signal_ends_a_run_after_its_step_and_the_next_call_goes_on(config, tm
     assert again.step == 3
     again.run()
     assert all(torch.equal(a, b) for a, b in zip(whole.average, again.average, strict=True))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_every_process_of_a_run_ends_it_after_its_step_too(config, number):
+    trainer = Trainer(replace(config, steps=40, save_every=40, workers=2))
+    step = trainer.train_step
+
+    def step_with_signal(batches):
+        if trainer.step == 2:
+            workers = multiprocessing.active_children()
+            assert len(workers) == 2
+            for process in workers:
+                os.kill(process.pid, number)
+            for process in workers:
+                process.join(0.5)  # one that the signal ends is gone by now
+            os.kill(os.getpid(), number)
+        return step(batches)
+
+    trainer.train_step = step_with_signal
+    trainer.run()
+    assert trainer.step == 3
+    assert Trainer(trainer.config).step == 3
 
 
 def test_a_stop_between_two_validations_does_not_change_the_best_weights(config, tmp_path, monkeypatch):

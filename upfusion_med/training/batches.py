@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -107,5 +108,12 @@ def stream(batches: Batches, keys: Iterable[Key], workers: int, *, pinned: bool 
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=pinned,
+        worker_init_fn=_ignore_signals,
     )
     return iter(loader)
+
+
+def _ignore_signals(_worker: int) -> None:
+    """A terminal and a job scheduler signal every process: the first one decides, these end when it lets them go."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
