@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from upfusion_med.core import InputError
+from upfusion_med.evaluation.picture_levels import read_levels
 from upfusion_med.training.configuration import read_config
-from upfusion_med.training.pairs import PairOnDisk, TrainingPair, find_pairs, held_in_memory
+from upfusion_med.training.pairs import PairOnDisk, TrainingPair, find_pairs, held_in_memory, read_luminance
 from upfusion_med.training.trainer import Trainer
 
 RECIPES = Path(__file__).resolve().parents[2] / "docs" / "recipes"
@@ -70,6 +71,22 @@ def test_pairs_of_two_sizes_and_unreadable_pictures_are_named(config):
     (Path(config.infrared) / "street_1.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="street_1"):
         find_pairs(Path(config.visible), Path(config.infrared))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_keep_their_structure_and_are_the_levels_that_are_scored(tmp_path, suffix):
+    file = tmp_path / f"thermal.{suffix}"
+    Image.fromarray(np.linspace(20000, 40000, 96 * 80).reshape(80, 96).astype(np.uint16)).save(file)
+    found = read_luminance(file)
+    assert (found.min(), found.max()) == (78, 156)
+    assert np.array_equal(found, read_levels(file))
+
+
+@pytest.mark.parametrize("value", [-1.0, 300.0, np.nan])
+def test_values_that_are_no_levels_are_refused(tmp_path, value):
+    Image.fromarray(np.full((20, 20), value, np.float32)).save(tmp_path / "kelvin.tif")
+    with pytest.raises(InputError, match="kelvin"):
+        read_luminance(tmp_path / "kelvin.tif")
 
 
 def test_a_table_without_its_columns_is_told(config, tmp_path):

@@ -84,14 +84,27 @@ AnyPair = TypeVar("AnyPair", bound=PicturePair)
 
 
 def read_luminance(path: Path) -> NDArray[np.uint8]:
-    """(H, W) uint8 BT.601 luma of a picture file."""
+    """(H, W) uint8 BT.601 luma of a picture file; 16 bits are scaled from their full range, as for benchmarks.
+
+    Raises:
+        InputError: it cannot be read, or holds values that are not levels of 8 or 16 bits.
+    """
     from PIL import Image
 
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("L"))
+            top = 255 if picture.mode == "F" else 65535
+            if picture.mode[0] not in "FI":
+                return np.asarray(picture.convert("L"))
+            values = np.asarray(picture, np.float64)
     except OSError as error:
         raise InputError(f"{path.name} cannot be read as a picture ({error}); remove it or repair it.") from error
+    if not (values.min() >= 0 and values.max() <= top):
+        raise InputError(
+            f"{path.name} holds values from {values.min():g} to {values.max():g}; expected grey levels of 8 or 16 "
+            "bits. Window it to 0..255 and save it as PNG."
+        )
+    return np.rint(values * (255 / top)).astype(np.uint8)
 
 
 def scene_of(name: str, source_scene: str) -> str:
