@@ -93,3 +93,25 @@ def test_a_table_without_its_columns_is_told(config, tmp_path):
     (tmp_path / "t.csv").write_text("file,scene\nstreet_0,a\n")
     with pytest.raises(InputError, match="name"):
         find_pairs(Path(config.visible), Path(config.infrared), tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (b"street_0,a\nstreet_1,a\nstreet_2,b\n", "lacks 1 of 4 pairs: street_3"),
+        (b"street_0.png,a\nstreet_1.png,a\nstreet_2.png,b\nstreet_3.png,b\n", "without suffix"),
+        (b"street_0,a\nstreet_1,a\nstreet_2\nstreet_3,b\n", "no source_scene for street_2"),
+        (b"street_0,caf\xe9\n", "UTF-8"),
+    ],
+)
+def test_a_table_that_leaves_scenes_unknown_is_told(config, tmp_path, rows, words):
+    (tmp_path / "t.csv").write_bytes(b"name,source_scene\n" + rows)
+    with pytest.raises(InputError, match=words):
+        find_pairs(Path(config.visible), Path(config.infrared), tmp_path / "t.csv")
+
+
+def test_a_table_saved_by_a_spreadsheet_is_read(config, tmp_path):
+    rows = "".join(f"street_{i},place_{i % 2}\r\n" for i in range(4))
+    (tmp_path / "t.csv").write_text("name,source_scene\r\n" + rows, encoding="utf-8-sig")
+    found = find_pairs(Path(config.visible), Path(config.infrared), tmp_path / "t.csv")
+    assert [p.scene for p in found] == ["place_0", "place_1", "place_0", "place_1"]

@@ -140,17 +140,22 @@ def read_scenes(table: Path | None) -> dict[str, str]:
     """Name to scene, from a CSV with columns ``name, source_scene``.
 
     Raises:
-        InputError: the file cannot be read or lacks a column.
+        InputError: the file cannot be read, lacks a column, or has a row without a scene.
     """
     if table is None:
         return {}
     try:
-        with table.open(newline="") as rows:
-            return {row["name"]: scene_of(row["name"], row["source_scene"]) for row in csv.DictReader(rows)}
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = {row["name"]: row["source_scene"] for row in csv.DictReader(file)}
     except OSError as error:
         raise InputError(f"The table of scenes {table} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The table of scenes {table} is not text in UTF-8; save it in that encoding.") from error
     except KeyError as error:
         raise InputError(f"The table of scenes {table} has no column {error}; expected name, source_scene.") from error
+    if without := [name for name, scene in rows.items() if not scene]:
+        raise InputError(f"The table of scenes {table} has no source_scene for {', '.join(without[:10])}.")
+    return {name: scene_of(name, scene) for name, scene in rows.items()}
 
 
 def load_pairs(
@@ -165,7 +170,8 @@ def load_pairs(
         exclude: Prefixes of names that are left out, such as ``("llvip_",)``.
 
     Raises:
-        InputError: a folder is missing, a picture has no partner, or sizes differ; all such names are listed.
+        InputError: a folder is missing, a picture has no partner or no row in the table, or sizes differ; the names
+            are listed.
     """
     pairs = find_pairs(visible, infrared, table, exclude)
     return [TrainingPair(p.name, p.scene, p.visible, p.infrared) for p in pairs]
@@ -191,16 +197,20 @@ def find_pairs(
         InputError: see `load_pairs`.
     """
     scenes = read_scenes(table)
+    found = {n: files for n, files in match_names(visible, infrared).items() if not n.startswith(exclude)}
+    if not found:
+        raise InputError(f"There is no pair of pictures in {visible} and {infrared}.")
+    if table is not None and (unlisted := [name for name in found if name not in scenes]):
+        raise InputError(
+            f"The table of scenes {table} lacks {len(unlisted)} of {len(found)} pairs: {', '.join(unlisted[:10])}. "
+            "Expected every name, without suffix: one scene must not stand on both sides of the split."
+        )
     pairs = []
-    for name, (a, b) in match_names(visible, infrared).items():
-        if exclude and name.startswith(exclude):
-            continue
+    for name, (a, b) in found.items():
         sizes = [_size(path) for path in (a, b)]
         if sizes[0] != sizes[1]:
             raise InputError(f"The pair {name} has sizes {sizes[0]} and {sizes[1]}; expected equal ones.")
         pairs.append(PairOnDisk(name, scenes.get(name, name[:scene_prefix] if scene_prefix else name), a, b))
-    if not pairs:
-        raise InputError(f"There is no pair of pictures in {visible} and {infrared}.")
     return pairs
 
 
