@@ -196,6 +196,25 @@ def test_a_damaged_checkpoint_is_told(config):
             Trainer(config)
 
 
+@pytest.mark.parametrize("state", [{"model": torch.zeros(2)}, torch.zeros(2)])
+def test_a_checkpoint_of_another_program_is_told(config, state):
+    trainer = Trainer(config)
+    trainer.output.mkdir()
+    torch.save(state, trainer.checkpoint)
+    with pytest.raises(UsageError, match=r"checkpoint\.pt is no state"):
+        Trainer(config)
+
+
+def test_a_checkpoint_of_a_network_with_other_parts_names_them(config):
+    trainer = Trainer(config)
+    trainer.save()
+    state = torch.load(trainer.checkpoint, weights_only=True)
+    del state["network"]["head.bias"]
+    torch.save(state, trainer.checkpoint)
+    with pytest.raises(InputError, match=r"checkpoint\.pt does not fit.*head\.bias"):
+        Trainer(config)
+
+
 def test_an_output_that_is_a_file_is_refused(config, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UsageError, match="file is a file"):

@@ -28,7 +28,7 @@ def read_state(path: Path, config: TrainingConfig, device: torch.device) -> dict
 
     Raises:
         InputError: the file is damaged.
-        UsageError: it belongs to another configuration; the fields that differ are named.
+        UsageError: it is no state of a run, or belongs to another configuration; the fields that differ are named.
     """
     if not path.is_file():
         return None
@@ -39,6 +39,8 @@ def read_state(path: Path, config: TrainingConfig, device: torch.device) -> dict
             f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else 'empty'}); it is damaged. "
             "Remove it to start anew."
         ) from error
+    if not isinstance(state, dict) or not {"config", "network", "optimizer", "average", "step"} <= state.keys():
+        raise UsageError(f"{path} is no state of a training run of this package; choose another output folder.")
     now = json.loads(json.dumps(asdict(config)))
     before = {k: v for k, v in state["config"].items() if k not in config.places}
     changed = sorted(k for k, v in before.items() if now.get(k) != v)

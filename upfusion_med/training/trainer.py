@@ -17,6 +17,7 @@ from upfusion_med.io.output_place import check_output_folder
 from upfusion_med.networks import create
 from upfusion_med.networks.explanation import full_precision
 from upfusion_med.networks.growth import grow
+from upfusion_med.networks.state import load_strictly
 from upfusion_med.networks.upfusion import UPFusion
 from upfusion_med.training import losses, processes, schedule
 from upfusion_med.training.backbone import load_backbone
@@ -91,7 +92,7 @@ class Trainer:
         state = read_state(self.checkpoint, self.config, self.device)
         if state is None:
             return
-        self.network.load_state_dict(state["network"])
+        load_strictly(self.network, state["network"], str(self.checkpoint))
         self.optimizer.load_state_dict(state["optimizer"])
         for mine, saved in zip(self.average, state["average"], strict=True):
             mine.copy_(saved)
