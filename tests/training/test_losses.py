@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from upfusion_med.core import UsageError
 from upfusion_med.metrics import compute
 from upfusion_med.metrics.unexplained import unexplained_structure
 from upfusion_med.training import losses
+from upfusion_med.training.objective import loss_parts
 
 
 @pytest.fixture
@@ -46,6 +48,16 @@ def test_gradients_are_finite_on_black_and_constant_pictures():
     parts = losses.components(fused, black, black, torch.tensor([0.5]))
     sum(value.mean() for value in parts.values()).backward()
     assert torch.isfinite(fused.grad).all()
+
+
+@pytest.mark.parametrize("name", ["vif", "balance", "one_sided"])
+def test_crops_too_small_for_a_component_are_told(name):
+    share = torch.tensor([0.5])
+    small, enough = torch.rand(1, 1, 40, 40), torch.rand(1, 1, 41, 41)
+    with pytest.raises(UsageError, match=f"'side' is 40; the loss {name} needs crops of at least 41"):
+        loss_parts(small, small, small, share, 0, {name: 1.0})
+    assert loss_parts(enough, enough, enough, share, 0, {name: 1.0})[name].isfinite()
+    assert loss_parts(small, small, small, share, 0, {"ssim": 1.0})["ssim"].isfinite()
 
 
 def test_edges_want_the_stronger_source_whole(images):

@@ -16,6 +16,9 @@ from torch import Tensor
 FAINT = 8.0 * 0.5 / 255.0
 #: How much more of each source a fusion must keep than the average of both does, as a share of that.
 MARGIN = 0.6
+#: Smallest side of pictures that `vif` has all its scales in, and the components that are made of it.
+VIF_SIDE = 41
+OF_VIF = frozenset({"vif", "balance", "one_sided"})
 
 
 @lru_cache(maxsize=16)
@@ -211,7 +214,7 @@ def components(
         found["instability"] = instability(fused, first, second, twins)
     if "ssim" in names:
         found["ssim"] = 1 - (emphasis * ssim(fused, first) + (1 - emphasis) * ssim(fused, second))
-    if not names.isdisjoint({"vif", "balance", "one_sided"}):
+    if not names.isdisjoint(OF_VIF):
         kept = vif(first, fused), vif(second, fused)
         found["vif"] = 1 - (emphasis * kept[0] + (1 - emphasis) * kept[1])
         found["balance"] = (kept[0] - kept[1]).abs()

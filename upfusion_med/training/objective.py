@@ -32,12 +32,17 @@ def loss_parts(
         factors: (B, components) what each sample counts for each component, in the order of ``weights``; None: 1.
 
     Raises:
-        UsageError: a weight names no component; or factors other than 1 of one of the published method, which is of
-            whole batches.
+        UsageError: a weight names no component, or one that crops so small do not have; or factors other than 1 of one
+            of the published method, which is of whole batches.
     """
     if unknown := sorted(set(weights) - {*losses.NAMES, *PUBLISHED}):
         known = ", ".join(sorted({*losses.NAMES, *PUBLISHED}))
         raise UsageError(f"There is no loss component {', '.join(unknown)}; expected some of {known}.")
+    if min(fused.shape[-2:]) < losses.VIF_SIDE and (large := sorted(losses.OF_VIF & set(weights))):
+        raise UsageError(
+            f"'side' is {min(fused.shape[-2:])}; the loss {', '.join(large)} needs crops of at least {losses.VIF_SIDE} "
+            "pixels. Take larger ones, or other components."
+        )
     parts = {name: PUBLISHED[name](fused, first, second) for name in weights if name in PUBLISHED}
     for column, name in enumerate(weights):
         if factors is not None and name in PUBLISHED and bool((factors[:, column] != 1).any()):
