@@ -15,7 +15,9 @@ pytest.importorskip("ignite", reason="pytorch-ignite is not installed (extra 'mo
 
 from tests.bundles.conftest import NAMES
 from tests.bundles.workflows import workflow
-from upfusion_med.bundle import FusionLoss, PairNetwork, adamw, cosine_schedule
+from upfusion_med.bundle import CropDataset, FusionLoss, PairNetwork, adamw, cosine_schedule
+from upfusion_med.core import UsageError
+from upfusion_med.training import pairs
 
 TINY = {
     "epochs": 2,
@@ -45,6 +47,21 @@ def test_training_learns_on_tiny_data_and_its_weights_load(bundles, pictures, tm
     trainable = {k for k, v in flow.network_def.named_parameters() if v.requires_grad}
     assert len(learnt & trainable) > 0.9 * len(trainable)
     PairNetwork().load_state_dict(torch.load(tmp_path / "train" / "model.pt", weights_only=True))
+
+
+@pytest.mark.parametrize(("part", "share"), [("validation", 0.1), ("training", 1.0)])
+def test_a_side_without_scenes_is_told_before_training(pictures, part, share):
+    with pytest.raises(UsageError, match=f"'validation_share' of {share:g} leaves no scene for {part}, of 4"):
+        CropDataset(str(pictures / "vi"), str(pictures / "ir"), part=part, validation_share=share)
+
+
+def test_each_side_reads_its_own_pictures_only(pictures, monkeypatch):
+    read = []
+    luminance = pairs.read_luminance
+    monkeypatch.setattr(pairs, "read_luminance", lambda file: read.append(file) or luminance(file))
+    for part in ("training", "validation"):
+        CropDataset(str(pictures / "vi"), str(pictures / "ir"), part=part, validation_share=0.5)
+    assert len(read) == len(set(read)) == 8
 
 
 def test_frozen_parameters_are_not_handed_to_the_optimiser():

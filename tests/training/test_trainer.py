@@ -12,7 +12,7 @@ from upfusion_med.training import losses
 from upfusion_med.training.augmentation import PROMPT_SHARES
 from upfusion_med.training.export import export_weights
 from upfusion_med.training.objective import loss_parts
-from upfusion_med.training.pairs import load_pairs, split_by_scene
+from upfusion_med.training.pairs import find_pairs, split_by_scene
 from upfusion_med.training.trainer import Trainer
 from upfusion_med.weights import read_checkpoint
 
@@ -174,7 +174,7 @@ def test_losses_are_worked_out_in_full_precision(config, monkeypatch):
 
 def test_a_scene_never_stands_on_both_sides(tmp_path, config):
     (tmp_path / "t.csv").write_text("name,source_scene\n" + "".join(f"street_{i},place_{i % 2}\n" for i in range(4)))
-    pairs = load_pairs(Path(config.visible), Path(config.infrared), tmp_path / "t.csv")
+    pairs = find_pairs(Path(config.visible), Path(config.infrared), tmp_path / "t.csv")
     training, validation = split_by_scene(pairs, 0.5, 0)
     assert {p.scene for p in training}.isdisjoint({p.scene for p in validation})
     assert len(training) == len(validation) == 2

@@ -12,11 +12,14 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from upfusion_med.core import UsageError
 from upfusion_med.training import losses
 from upfusion_med.training.augmentation import augment
 from upfusion_med.training.objective import loss_parts
-from upfusion_med.training.pairs import load_pairs, split_by_scene
+from upfusion_med.training.pairs import find_pairs, held_in_memory, split_by_scene
 
+#: Pictures of a data set that are held in memory, in GiB; the others are read again at each use.
+CACHE_GIB = 8.0
 #: Weights of the loss components.
 LOSS = {"intensity": 0.08, "edges": 16.0, "brightness_lost": 1.2, "ssim": 1.2, "vif": 0.9, "balance": 0.4}
 
@@ -34,6 +37,10 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         side: Side of a crop in pixels.
         length: Crops an epoch.
         seed: Of everything.
+
+    Raises:
+        InputError: a picture or the table cannot be used.
+        UsageError: the share leaves no scene on this side.
     """
 
     def __init__(
@@ -48,9 +55,15 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         length: int = 800,
         seed: int = 0,
     ) -> None:
-        pairs = load_pairs(Path(visible), Path(infrared), Path(table) if table else None)
+        pairs = find_pairs(Path(visible), Path(infrared), Path(table) if table else None)
         training, validation = split_by_scene(pairs, validation_share, seed)
-        self.data = training if part == "training" else validation
+        own = training if part == "training" else validation
+        if not own:
+            raise UsageError(
+                f"A 'validation_share' of {validation_share:g} leaves no scene for {part}, of "
+                f"{len({pair.scene for pair in pairs})} in all; expected at least one. Change it, or bring more scenes."
+            )
+        self.data = held_in_memory(own, CACHE_GIB)
         self.prompt, self.side, self.length, self.seed = prompt, side, length, seed
         self.is_validation = int(part != "training")
         self.epoch = 0

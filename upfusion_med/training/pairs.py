@@ -158,25 +158,6 @@ def read_scenes(table: Path | None) -> dict[str, str]:
     return {name: scene_of(name, scene) for name, scene in rows.items()}
 
 
-def load_pairs(
-    visible: Path, infrared: Path, table: Path | None = None, exclude: tuple[str, ...] = ()
-) -> list[TrainingPair]:
-    """Read every pair of two folders, matched by file stem.
-
-    Args:
-        visible: Folder of visible pictures.
-        infrared: Folder of infrared pictures.
-        table: CSV with columns ``name, source_scene``; without it every pair is its own scene.
-        exclude: Prefixes of names that are left out, such as ``("llvip_",)``.
-
-    Raises:
-        InputError: a folder is missing, a picture has no partner or no row in the table, or sizes differ; the names
-            are listed.
-    """
-    pairs = find_pairs(visible, infrared, table, exclude)
-    return [TrainingPair(p.name, p.scene, p.visible, p.infrared) for p in pairs]
-
-
 def find_pairs(
     visible: Path,
     infrared: Path,
@@ -194,7 +175,8 @@ def find_pairs(
         scene_prefix: Without a table: how many first characters of a name tell the scene; 0: all.
 
     Raises:
-        InputError: see `load_pairs`.
+        InputError: a folder is missing, a picture has no partner or no row in the table, or sizes differ; the names
+            are listed.
     """
     scenes = read_scenes(table)
     found = {n: files for n, files in match_names(visible, infrared).items() if not n.startswith(exclude)}
