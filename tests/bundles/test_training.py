@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 import sys
 
@@ -36,13 +37,16 @@ def test_the_properties_of_the_training_workflow_are_complete(bundles, pictures,
     assert flow.check_properties() == []
 
 
-def test_training_learns_on_tiny_data_and_its_weights_load(bundles, pictures, tmp_path):
+def test_training_learns_on_tiny_data_tells_its_loss_and_its_weights_load(bundles, pictures, tmp_path, capsys, caplog):
     flow = workflow(
         bundles / NAMES[1], "train", dataset_dir=str(pictures), output_dir=str(tmp_path / "train"), device="cpu", **TINY
     )
     flow.initialize()
     before = {k: v.clone() for k, v in flow.network_def.state_dict().items()}
+    caplog.set_level("INFO")
     flow.run()
+    told = capsys.readouterr().out + caplog.text  # MONAI adds a handler where there is none yet
+    assert len(set(re.findall(r"Epoch: ./2, Iter: ./2 -- train_loss: \d", told))) == 4
     learnt = {k for k, v in flow.network_def.state_dict().items() if not torch.equal(before[k], v)}
     trainable = {k for k, v in flow.network_def.named_parameters() if v.requires_grad}
     assert len(learnt & trainable) > 0.9 * len(trainable)
