@@ -244,3 +244,15 @@ def test_the_inferer_takes_a_picture_as_one_slice_whatever_its_axis(bundles, axi
     expected = StudyInferer()(pictures, flow.network_def)
     assert torch.equal(StudyInferer(axis=axis)(pictures, flow.network_def), expected)
     assert torch.equal(StudyInferer()(pictures, flow.network_def, facts={"axis": axis}), expected)
+
+
+def test_images_of_one_shape_in_two_places_are_not_fused():
+    mri, moved = torch.rand(1, 32, 24, 4), AFFINE.clone()
+    moved[:3, 3] += 20
+    here, there = MetaTensor(mri, affine=AFFINE), MetaTensor(mri, affine=moved)
+    fuse_luminance = FuseLuminance()
+    for join in (fuse_luminance, Recolor()):
+        with pytest.raises(InputError, match="two places"):
+            join(there, here)
+        assert join(here, here).shape[1:] == mri.shape[1:]
+        assert join(there.as_tensor(), here).shape[1:] == mri.shape[1:]  # nothing is known of its place

@@ -9,10 +9,12 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-from upfusion_med.core import GREY_LEVELS, RGB_LEVELS, InputError, Modality, Volume
+from upfusion_med.core import GREY_LEVELS, RGB_LEVELS, Geometry, InputError, Modality, Volume
 
 #: Channels of a colour image.
 _RGB = 3
+#: Corners that are nearer than this lie in one place; NIfTI's quaternions and matrices of one grid differ by less.
+SAME_PLACE_MM = 0.1
 
 
 def to_meta(volume: Volume, **meta: Any) -> MetaTensor:
@@ -49,6 +51,17 @@ def to_volume(image: Tensor) -> Volume:
         meta.get("frame_of_reference_uid"),
         meta.get("notes") or {},
     )
+
+
+def on_one_grid(first: Tensor, second: Tensor) -> bool:
+    """Whether two (C, X, Y, Z) tensors have the same voxels: one shape and, where both have metadata, one place."""
+    if first.shape[1:] != second.shape[1:]:
+        return False
+    if first.ndim != 4 or not (isinstance(first, MetaTensor) and isinstance(second, MetaTensor)):
+        return True
+    i, j, k = first.shape[1:]
+    grids = [Geometry((i, j, k), np.asarray(x.affine.cpu(), np.float64)) for x in (first, second)]
+    return grids[0].same_grid(grids[1], SAME_PLACE_MM)
 
 
 def like(array: Tensor, source: Tensor, **meta: Any) -> Tensor:

@@ -10,7 +10,7 @@ from monai.transforms import MapTransform, Transform
 from torch import Tensor
 
 from upfusion_med.bundle.inferer import StudyInferer
-from upfusion_med.bundle.meta_volume import like
+from upfusion_med.bundle.meta_volume import like, on_one_grid
 from upfusion_med.bundle.network import PairNetwork, bundle_state
 from upfusion_med.core import InputError, Modality
 from upfusion_med.weights import load_checkpoint
@@ -47,12 +47,17 @@ class FuseLuminance(Transform):
         """Fuse; the result lies on the MRI's grid and carries its affine.
 
         Raises:
-            InputError: the shapes differ, or there is more than one channel.
+            InputError: the grids differ, or there is more than one channel.
         """
         if functional.shape != mri.shape or functional.ndim != 4 or functional.shape[0] != 1:
             raise InputError(
                 f"The images have the shapes {tuple(functional.shape)} and {tuple(mri.shape)}; expected (1, X, Y, Z) "
                 "of one grid. Resample the functional image first (AlignToMRI)."
+            )
+        if not on_one_grid(functional, mri):
+            raise InputError(
+                "The images have one shape, but their affines differ: they lie in two places. Resample the functional "
+                "image first (AlignToMRI)."
             )
         pair = torch.cat([torch.as_tensor(x).float().to(self.device) for x in (functional, mri)])[None]
         fused = self.inferer(pair, self.network)[0]

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from torch import Tensor
 
-from upfusion_med.bundle.meta_volume import like
+from upfusion_med.bundle.meta_volume import like, on_one_grid
 from upfusion_med.core import RGB_LEVELS, InputError
 from upfusion_med.transforms import colour, luts
 
@@ -33,12 +33,17 @@ class Recolor(Transform):
         """Colour (1, X, Y, Z) luminance in 0..1 by uptake of the same shape in 0..1: (3, X, Y, Z) uint8.
 
         Raises:
-            InputError: the shapes differ, or there is more than one channel.
+            InputError: the grids differ, or there is more than one channel.
         """
         if luminance.shape != uptake.shape or luminance.shape[0] != 1:
             raise InputError(
                 f"Luminance and uptake have the shapes {tuple(luminance.shape)} and {tuple(uptake.shape)}; expected "
                 "(1, X, Y, Z) of one grid."
+            )
+        if not on_one_grid(luminance, uptake):
+            raise InputError(
+                "Luminance and uptake have one shape, but their affines differ: they lie in two places. Resample the "
+                "uptake first (AlignToMRI)."
             )
         light, values = (np.asarray(torch.as_tensor(x)[0].cpu().numpy(), np.float32) for x in (luminance, uptake))
         rgb = colour.compose(light, colour.lut_chroma(values, self.lut))
