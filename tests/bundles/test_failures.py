@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -155,6 +156,21 @@ def test_the_word_false_is_not_true(study, tmp_path):
     assert saved.options == {"deidentify": False, "burn_in_note": True} and saved.redo is False
     with pytest.raises(UsageError, match="deidentify is 'yes'"):
         SaveStudyd(str(tmp_path), deidentify="yes")
+
+
+def test_folders_that_monai_reads_as_numbers_are_folders(bundles, tmp_path, monkeypatch, study):
+    monkeypatch.chdir(tmp_path)
+    for number, file in enumerate(study):
+        (tmp_path / str(number)).mkdir()
+        file.rename(tmp_path / str(number) / file.name)
+    assert [s["functional"] for s in study_list(0, 1, dataset_dir=20240501)] == [str(Path("20240501", "1"))]
+    entries = [{"name": "p", "mri": str(tmp_path / "0" / study[0].name), "functional": f"1/{study[1].name}"}]
+    assert run(bundles / NAMES[0], tmp_path, entries, output_dir=20240501) == 0
+    assert (tmp_path / "20240501" / "studies.csv").is_file()
+    assert (tmp_path / "20240501" / "p" / "report.json").is_file()
+    for wrong in (1.5, True, ["a"]):
+        with pytest.raises(UsageError, match="expected a text"):
+            StudyDataset([], dict, wrong)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from upfusion_med.bundle.study_dataset import Failure, StudyDataset, failure_of
+from upfusion_med.bundle.study_settings import as_path
 from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, UsageError
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ class StudyEvaluator(SupervisedEvaluator):
         workers: int = 0,
         **kwargs: Any,
     ) -> None:
-        self.output_dir = Path(output_dir) if output_dir else None
+        place = as_path(output_dir)
+        self.output_dir = Path(place) if place else None
         self.rows: list[dict[str, Any]] = []
         self.failures: list[Failure] = []
         self._can_write = True

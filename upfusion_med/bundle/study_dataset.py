@@ -12,7 +12,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from upfusion_med.bundle.study_settings import as_bool
+from upfusion_med.bundle.study_settings import as_bool, as_path
 from upfusion_med.core import InputError, UpFusionError
 from upfusion_med.inference.output_folder import REPORT, check_output
 
@@ -66,7 +66,8 @@ class StudyDataset(Dataset[dict[str, Any]]):
         redo: bool | str = False,
     ) -> None:
         self.transform, self.redo = transform, as_bool("redo", redo)
-        self.output_dir = Path(output_dir) if output_dir else None
+        place = as_path(output_dir)
+        self.output_dir = Path(place) if place else None
         studies = [dict(item) for item in data]
         done = [self._is_done(study) for study in studies]
         self.data = [study for study, is_done in zip(studies, done, strict=True) if not is_done]

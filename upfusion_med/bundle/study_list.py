@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from upfusion_med.bundle.study_settings import as_path
 from upfusion_med.core import InputError, UsageError
 
 
@@ -37,7 +38,7 @@ def study_list(
         UsageError: one image is missing, or both ways of naming studies were used.
         InputError: the datalist cannot be read, or has no studies.
     """
-    root = Path(dataset_dir)
+    root, mri, functional = Path(as_path(dataset_dir)), as_path(mri), as_path(functional)
     if datalist is None:
         if not mri and not functional:
             return []  # a configuration can be looked at without data; running it says what is missing
@@ -46,7 +47,7 @@ def study_list(
         return [{"name": "", "mri": str(root / mri), "functional": str(root / functional)}]
     if mri or functional:
         raise UsageError("A datalist and a single study were both given; expected one of them.")
-    path = Path(datalist)
+    path = Path(as_path(datalist))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

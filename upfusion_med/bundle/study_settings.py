@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, get_args, get_type_hints
@@ -64,3 +65,16 @@ def as_bool(name: str, value: Any) -> bool:
     if isinstance(value, str) and value.lower() in words:
         return words[value.lower()]
     raise UsageError(f"The setting {name} is {value!r}; expected True or False.")
+
+
+def as_path(value: Any) -> str:
+    """A path as configurations and command lines give it, or an empty text; MONAI's reads 20240501 as a number.
+
+    Raises:
+        UsageError: something else than a text or a whole number.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | os.PathLike):
+        raise UsageError(f"A path is {value!r}; expected a text. Write ./ before a name that looks like a number.")
+    return str(value)

@@ -13,7 +13,7 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from upfusion_med.bundle.meta_volume import to_meta, to_volume
-from upfusion_med.bundle.study_settings import as_bool, fuse_settings
+from upfusion_med.bundle.study_settings import as_bool, as_path, fuse_settings
 from upfusion_med.core import FuseSettings, InputError, OutputFormat, Volume
 from upfusion_med.inference.fusion import finish, load_functional, load_mri, prepare_study
 
@@ -126,7 +126,7 @@ class SaveStudyd(Transform):
         redo: bool | str = False,
     ) -> None:
         self.formats = OutputFormat.named(formats)
-        self.output_dir, self.redo = output_dir, as_bool("redo", redo)
+        self.output_dir, self.redo = as_path(output_dir), as_bool("redo", redo)
         self.options = {
             "deidentify": as_bool("deidentify", deidentify),
             "burn_in_note": as_bool("burn_in_note", burn_in_note),
