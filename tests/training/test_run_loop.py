@@ -166,6 +166,12 @@ def test_lines_of_steps_that_are_done_again_are_taken_out_of_the_log(tmp_path):
     assert [(r["step"], r["loss"]) for r in read_log(tmp_path)] == [(50, 1.0), (100, 1.0), (150, 2.0)]
 
 
+def test_a_line_that_was_cut_off_does_not_spoil_the_next_one(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 50, "loss": 1.5}\n{"step": 60, "lo')
+    RunLog(tmp_path, 50).note({"step": 100, "loss": 1.0})
+    assert read_log(tmp_path) == [{"step": 50, "loss": 1.5}, {"step": 100, "loss": 1.0}]
+
+
 def test_tensorboard_shows_losses_metrics_and_pictures(config):
     pytest.importorskip("tensorboard", reason="needs the extra 'train'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

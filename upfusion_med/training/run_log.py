@@ -19,7 +19,7 @@ NAME = "log.jsonl"
 
 
 class RunLog:
-    """Appends to ``log.jsonl``; lines of steps that will be done again are taken out first.
+    """Appends to ``log.jsonl``; lines of steps that will be done again, and an unfinished one, are taken out first.
 
     Args:
         output: Folder of the run.
@@ -34,11 +34,10 @@ class RunLog:
         output.mkdir(parents=True, exist_ok=True)
         self.path = output / NAME
         self._events = _open_events(output / "tensorboard", step) if tensorboard else None
-        rows = read_log(output)
-        kept = [row for row in rows if row["step"] <= step]
-        if len(kept) < len(rows):
+        kept = "".join(json.dumps(row) + "\n" for row in read_log(output) if row["step"] <= step)
+        if self.path.is_file() and self.path.read_text() != kept:
             beside = self.path.with_suffix(".partial")
-            beside.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            beside.write_text(kept)
             beside.replace(self.path)
 
     def note(self, row: Mapping[str, Any]) -> None:
