@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from upfusion_med.core import InputError, UsageError
-from upfusion_med.training import losses
+from upfusion_med.training import losses, run_loop
 from upfusion_med.training.augmentation import PROMPT_SHARES
 from upfusion_med.training.export import export_weights
 from upfusion_med.training.objective import loss_parts
@@ -120,6 +120,13 @@ def test_a_run_that_learns_nothing_any_more_says_so(config, caplog, saturated):
     trainer.run()
     said = [r.getMessage() for r in caplog.records if "Nothing is learned any more" in r.getMessage()]
     assert len(said) == saturated
+
+
+def test_a_run_that_has_diverged_says_so(config, caplog, monkeypatch):
+    monkeypatch.setattr(run_loop, "LOG_EVERY", 2)
+    Trainer(replace(config, steps=8, learning_rate=1e6, clip=None, validation_share=0.0)).run()
+    said = [r.getMessage() for r in caplog.records if "the run has diverged" in r.getMessage()]
+    assert len(said) >= 2
 
 
 def test_another_configuration_does_not_continue_a_run(config):

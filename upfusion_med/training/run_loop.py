@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -55,13 +56,7 @@ def run(trainer: Trainer, progress: Progress) -> None:
             if log is not None and (trainer.step % LOG_EVERY == 0 or trainer.step == trainer.length or stopping):
                 means = summary(rows, time.perf_counter() - begin)
                 log.note({"step": trainer.step, **means, "rate": trainer.rate_now})
-                if means["gradient_norm"] < STANDSTILL:
-                    _log.warning(
-                        "Nothing is learned any more at step %d (gradient norm %.1e): the output has saturated. Start "
-                        "again in another folder with a longer 'warmup' or a lower 'learning_rate'.",
-                        trainer.step,
-                        means["gradient_norm"],
-                    )
+                tell_standstill(trainer.step, [row["gradient_norm"] for row in rows])
                 rows, begin = [], time.perf_counter()
             if is_due:
                 check_in(trainer, log)
@@ -89,6 +84,23 @@ def summary(rows: Sequence[dict[str, float]], seconds: float) -> dict[str, float
     means = {k: sum(r[k] for r in rows) / len(rows) for k in rows[0]}
     waited = means.pop("waited") * len(rows)
     return {"seconds_per_step": seconds / len(rows), "data_share": waited / max(seconds, 1e-9), **means}
+
+
+def tell_standstill(step: int, norms: Sequence[float]) -> None:
+    """Warn where the gradients of the last steps teach nothing; steps whose gradient is not finite are not taken."""
+    finite = [norm for norm in norms if math.isfinite(norm)]
+    if not finite:
+        why = "gradients that are not finite: the run has diverged"
+    elif (mean := sum(finite) / len(finite)) < STANDSTILL:
+        why = f"gradient norm {mean:.1e}: the output has saturated"
+    else:
+        return
+    _log.warning(
+        "Nothing is learned any more at step %d (%s). Start again in another folder with a longer 'warmup' or a lower "
+        "'learning_rate'.",
+        step,
+        why,
+    )
 
 
 def check_in(trainer: Trainer, log: RunLog | None) -> None:
