@@ -137,6 +137,19 @@ def test_another_configuration_does_not_continue_a_run(config):
         Trainer(replace(config, learning_rate=5e-4))
 
 
+def test_other_pairs_do_not_continue_a_run(config):
+    trainer = Trainer(config)
+    trainer.train_step()
+    trainer.save()
+    for folder in (Path(config.visible), Path(config.infrared)):
+        (folder / "later.png").write_bytes((folder / "street_0.png").read_bytes())
+    with pytest.raises(UsageError, match="other pairs than the 4 to train on and 1 held out"):
+        Trainer(config)
+    for folder in (Path(config.visible), Path(config.infrared)):
+        (folder / "later.png").unlink()
+    assert Trainer(config).step == 1
+
+
 def test_exported_weights_are_the_averaged_ones(config, tmp_path):
     trainer = Trainer(config)
     trainer.run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 import time
@@ -88,10 +90,15 @@ class Trainer:
         return self.output / "best.pt"
 
     def resume(self) -> None:
-        """Continue an earlier run of the same configuration, if there is one."""
+        """Continue an earlier run of the same configuration and pairs, if there is one."""
         state = read_state(self.checkpoint, self.config, self.device)
         if state is None:
             return
+        if state.get("pairs_sha256", self.pairs_sha256) != self.pairs_sha256:
+            raise UsageError(
+                f"{self.checkpoint} belongs to a run on other pairs than the {len(self.training)} to train on and "
+                f"{len(self.validation)} held out now; choose another output folder or restore the pictures."
+            )
         load_strictly(self.network, state["network"], str(self.checkpoint))
         self.optimizer.load_state_dict(state["optimizer"])
         for mine, saved in zip(self.average, state["average"], strict=True):
@@ -108,6 +115,7 @@ class Trainer:
             "average": self.average,
             "step": self.step,
             "best_score": self.best_score,
+            "pairs_sha256": self.pairs_sha256,
             "cpu_seconds": self.cpu_seconds,
         }
         write_state(self.checkpoint, self.config, state)
@@ -210,6 +218,12 @@ class Trainer:
     def cpu_seconds(self) -> float:
         """Processor time of this process so far, with that of earlier sessions up to the checkpoint gone on from."""
         return self.earlier_cpu_seconds + time.process_time() - self.begin_cpu
+
+    @property
+    def pairs_sha256(self) -> str:
+        """Over the names of the pairs to train on and of those held out: what is drawn depends on both lists."""
+        names = [[pair.name for pair in side] for side in (self.training, self.validation)]
+        return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
     @property
     def rate_now(self) -> float:
