@@ -13,6 +13,46 @@ from upfusion_med.core import UsageError
 from upfusion_med.training.processes import Processes, join
 from upfusion_med.training.trainer import Trainer
 
+#: One process, not the one that writes, is told to stop, and torchrun passes the signal on to it.
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from upfusion_med.training.configuration import read_config
+from upfusion_med.training.trainer import Trainer
+
+trainer = Trainer(read_config(Path(sys.argv[1])))
+step = trainer.train_step
+
+def step_with_signal(batches):
+    if trainer.step == 2 and not trainer.processes.is_first:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    return step(batches)
+
+trainer.train_step = step_with_signal
+trainer.run()
+print("stopped at", trainer.step)
+trainer.processes.leave()
+"""
+
+
+def on_two(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_signal_to_one_of_two_processes_ends_both_after_the_same_step(config, tmp_path):
+    config = replace(config, microbatches=2, steps=40, save_every=40)
+    (tmp_path / "c.json").write_text(json.dumps(asdict(config)))
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    done = on_two(tmp_path / "stopped.py", tmp_path / "c.json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("stopped at 3") == 2
+    assert Trainer(config).step == 3
+
 
 def test_two_processes_give_the_weights_of_one(config, tmp_path):
     """Batches of a step are shared out and gradients averaged: only the order of the sums differs."""
@@ -20,11 +60,7 @@ def test_two_processes_give_the_weights_of_one(config, tmp_path):
     alone = Trainer(config)
     alone.run()
     (tmp_path / "c.json").write_text(json.dumps(asdict(replace(config, output=str(tmp_path / "two")))))
-    call = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "upfusion_med.training"]
-    done = subprocess.run(
-        [sys.executable, *call, str(tmp_path / "c.json")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = on_two("-m", "upfusion_med.training", tmp_path / "c.json")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("step 2 of 2") == 1
     state = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)

@@ -65,6 +65,14 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
+    def any(self, asked: bool) -> bool:
+        """Whether one of the processes says so; all of them ask at the same step and hear the same."""
+        if self.count == 1:
+            return asked
+        flag = torch.tensor(float(asked), device=self.device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag.item())
+
     def leave(self) -> None:
         """Close the connection to the others."""
         if self.count > 1 and dist.is_initialized():

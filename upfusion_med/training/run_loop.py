@@ -46,12 +46,11 @@ def run(trainer: Trainer, progress: Progress) -> None:
         pinned=trainer.device.type == "cuda",
     )
     rows, begin = list[dict[str, float]](), time.perf_counter()
-    with StopRequest() as stop:
+    with StopRequest(repeated=place.count > 1) as stop:
         while trainer.step < trainer.length:
             rows.append(trainer.train_step(batches))
             progress.advance()
-            # Several processes hear a signal at different steps, and would wait for each other.
-            stopping = stop.asked and place.count == 1
+            stopping = place.any(stop.asked)
             is_due = trainer.step % config.save_every == 0 or trainer.step == trainer.length
             if log is not None and (trainer.step % LOG_EVERY == 0 or trainer.step == trainer.length or stopping):
                 means = summary(rows, time.perf_counter() - begin)
@@ -65,9 +64,10 @@ def run(trainer: Trainer, progress: Progress) -> None:
             elif trainer.step in EARLY_PICTURES and log is not None:
                 draw(trainer, log)
             if stopping:
-                if not is_due:  # no validation: the best weights must not depend on where a run was stopped
+                if not is_due and log is not None:  # no validation: the best weights must not depend on where it stops
                     trainer.save()
                 break
+        place.wait()
     if log is not None:
         log.close()
 

@@ -10,12 +10,16 @@ from types import FrameType
 class StopRequest:
     """Context in which the first SIGINT or SIGTERM only asks to stop; a second one has its usual effect.
 
+    Args:
+        repeated: A second one only asks too: torchrun passes on the signal that its processes heard already, and ends
+            those that do not follow within half a minute.
+
     Attributes:
         asked: Whether a signal has come.
     """
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __init__(self, *, repeated: bool = False) -> None:
+        self.asked, self._repeated = False, repeated
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
@@ -29,7 +33,8 @@ class StopRequest:
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
-        self._restore()
+        if not self._repeated:
+            self._restore()
 
     def _restore(self) -> None:
         for number, before in self._before.items():
