@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("monai", reason="MONAI is not installed (extra 'monai')")
 pytest.importorskip("ignite", reason="pytorch-ignite is not installed (extra 'monai')")
 
+from monai.transforms import Compose
+
 from tests.bundles.conftest import NAMES
 from tests.bundles.workflows import workflow
 from tests.io.dicom_phantom import MR, slices, write
@@ -156,6 +158,23 @@ def test_the_word_false_is_not_true(study, tmp_path):
     assert saved.options == {"deidentify": False, "burn_in_note": True} and saved.redo is False
     with pytest.raises(UsageError, match="deidentify is 'yes'"):
         SaveStudyd(str(tmp_path), deidentify="yes")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError("Unable to allocate 9 GiB"), "not enough memory for it (Unable to allocate 9 GiB)"),
+        (PermissionError(13, "Permission denied", "t1.nii"), "PermissionError: [Errno 13] Permission denied: 't1.nii'"),
+        (InputError("It is empty."), "It is empty."),
+    ],
+)
+def test_the_reason_of_a_failure_is_what_went_wrong_and_not_which_transform_was_applied(error, reason):
+    def step(_):
+        raise error
+
+    found = StudyDataset([{"name": "p"}], Compose([step]))[0]["failure"]
+    assert reason in found.reason
+    assert found.exit_code == (3 if isinstance(error, InputError) else 4)
 
 
 def test_folders_that_monai_reads_as_numbers_are_folders(bundles, tmp_path, monkeypatch, study):

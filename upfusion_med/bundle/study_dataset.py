@@ -13,7 +13,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from upfusion_med.bundle.study_settings import as_bool, as_path
-from upfusion_med.core import InputError, UpFusionError
+from upfusion_med.core import InputError, RuntimeFailure, UpFusionError
 from upfusion_med.inference.output_folder import REPORT, check_output
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,16 @@ class Failure:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The error of this package that lies behind MONAI's, or the error itself."""
-    behind: BaseException | None = error
-    while behind is not None:
-        if isinstance(behind, UpFusionError):
-            return Failure(str(behind), behind.exit_code)
-        behind = behind.__cause__
+    """The error of this package that lies behind MONAI's, or else the first one of all."""
+    first = error
+    while not isinstance(first, UpFusionError) and first.__cause__ is not None:
+        first = first.__cause__
+    if isinstance(first, UpFusionError):
+        return Failure(str(first), first.exit_code)
     log.error("Unexpected error.", exc_info=error)
-    return Failure(f"{type(error).__name__}: {error}", UpFusionError.exit_code)
+    if isinstance(first, MemoryError):
+        return Failure(f"There is not enough memory for it ({first or 'all is taken'}).", RuntimeFailure.exit_code)
+    return Failure(f"{type(first).__name__}: {first}", UpFusionError.exit_code)
 
 
 class StudyDataset(Dataset[dict[str, Any]]):
