@@ -14,10 +14,12 @@ SMALL = {"widths": (16, 16, 16, 16), "semantics": False}
 
 @pytest.fixture
 def write(tmp_path):
-    def write_weights(name, seed, codes=("universal",), **overrides):
+    def write_weights(name, seed, codes=("universal",), entry=1.0, **overrides):
         torch.manual_seed(seed)
         settings = {**SMALL, **overrides}
-        table = PromptTable("minilm_512", dict.fromkeys(codes, "a"), {c: np.ones(512, np.float32) for c in codes})
+        table = PromptTable(
+            "minilm_512", dict.fromkeys(codes, "a"), {c: np.full(512, entry, np.float32) for c in codes}
+        )
         state = create("upfusion-tiny", **settings).state_dict()
         file = tmp_path / f"{name}.safetensors"
         write_checkpoint(
@@ -52,13 +54,15 @@ def test_what_has_no_mean_is_refused_and_nothing_is_written(write, tmp_path):
     a, b, out = write("a", 0), write("b", 1), tmp_path / "mean.safetensors"
     with pytest.raises(UsageError, match="1 weights file was given"):
         average_weights([a], out)
-    for shares in ([1.0], [1.0, -1.0], [0.0, 0.0]):
+    for shares in ([1.0], [1.0, -1.0], [0.0, 0.0], [np.nan, 1.0], [1.0, np.inf]):
         with pytest.raises(UsageError, match="shares"):
             average_weights([a, b], out, shares)
     with pytest.raises(InputError, match=r"wide\.safetensors and a\.safetensors are weights of different networks"):
         average_weights([a, write("wide", 1, widths=(16, 16, 16, 32))], out)
     with pytest.raises(InputError, match="different text codes"):
         average_weights([a, write("codes", 1, codes=("mri_pet",))], out)
+    with pytest.raises(InputError, match="different text codes"):
+        average_weights([a, write("others", 1, entry=-1.0)], out)
     assert not out.exists()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from upfusion_med.core import InputError, UsageError
 from upfusion_med.weights.checkpoint import read_checkpoint, write_checkpoint
 from upfusion_med.weights.conversion import check_destination
+from upfusion_med.weights.prompts import PromptTable
 
 
 def average_weights(
@@ -31,7 +35,7 @@ def average_weights(
     if len(sources) < 2:
         raise UsageError(f"{len(sources)} weights file was given; expected two or more to take the mean of.")
     shares = tuple(shares) or (1.0,) * len(sources)
-    if len(shares) != len(sources) or min(shares) < 0 or sum(shares) <= 0:
+    if len(shares) != len(sources) or not all(0 <= x < math.inf for x in shares) or sum(shares) <= 0:
         raise UsageError(f"The shares are {list(shares)} for {len(sources)} files; expected one of 0 or more for each.")
     check_destination(sources, destination, force)
     checkpoints = [read_checkpoint(path) for path in sources]
@@ -40,7 +44,7 @@ def average_weights(
         shapes = [{k: v.shape for k, v in c.state.items()} for c in (first, other)]
         if (first.model, first.overrides) != (other.model, other.overrides) or shapes[0] != shapes[1]:
             raise InputError(f"{other.path.name} and {first.path.name} are weights of different networks.")
-        if first.prompts.encoder != other.prompts.encoder or set(first.prompts.codes) != set(other.prompts.codes):
+        if not same_codes(first.prompts, other.prompts):
             raise InputError(f"{other.path.name} and {first.path.name} were trained with different text codes.")
     parts = [share / sum(shares) for share in shares]
     state = dict(first.state)
@@ -60,4 +64,13 @@ def average_weights(
         prompts=first.prompts,
         card={"mean_of": mean_of},
         overrides=first.overrides,
+    )
+
+
+def same_codes(one: PromptTable, other: PromptTable) -> bool:
+    """Whether two files' named prompts have the same codes; a mean of weights that hear others means nothing."""
+    return (
+        one.encoder == other.encoder
+        and one.codes.keys() == other.codes.keys()
+        and all(np.allclose(code, other.codes[name], atol=1e-5) for name, code in one.codes.items())
     )
