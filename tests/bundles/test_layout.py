@@ -48,6 +48,16 @@ def test_metadata_fits_the_schema_and_its_version_has_a_line_in_the_changelog(na
 
 
 @EVERY
+def test_the_metadata_gives_the_figures_of_the_read_me(name):
+    text = (BUNDLES / name / "docs" / "README.md").read_text().partition("## Performance")[2].partition("## Limits")[0]
+    head, _, *rows = ([c.strip() for c in line.split("|")] for line in text.splitlines() if line.startswith("| "))
+    given = json.loads((BUNDLES / name / "configs" / "metadata.json").read_text())["eval_metrics"]
+    for column, prefix in (("VIF", "vif_"), ("Q_ABF", "q_abf_")):
+        figures = [float(row[head.index(column)]) for row in rows]
+        assert [value for key, value in given.items() if key.startswith(prefix)] == figures
+
+
+@EVERY
 def test_the_files_that_the_zoo_demands_are_there(name):
     root = BUNDLES / name
     for file in (
