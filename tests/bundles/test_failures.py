@@ -19,7 +19,15 @@ from monai.transforms import Compose
 from tests.bundles.conftest import NAMES
 from tests.bundles.workflows import workflow
 from tests.io.dicom_phantom import MR, slices, write
-from upfusion_med.bundle import SaveStudyd, StudyDataset, fuse_settings, study_list
+from upfusion_med.bundle import (
+    PairNetwork,
+    SaveStudyd,
+    StudyDataset,
+    StudyEvaluator,
+    StudyInferer,
+    fuse_settings,
+    study_list,
+)
 from upfusion_med.core import FuseSettings, InputError, Registering, UsageError
 
 
@@ -145,6 +153,15 @@ def test_settings_come_from_their_words_and_wrong_ones_are_refused():
     ):
         with pytest.raises(UsageError, match=words):
             fuse_settings(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "many", True])
+def test_a_number_of_slices_or_workers_that_is_none_is_told(wrong):
+    with pytest.raises(UsageError, match=r"batch_size is .* expected a whole number of 1 or more"):
+        StudyInferer(batch_size=wrong)
+    if wrong != 0:
+        with pytest.raises(UsageError, match=r"workers is .* expected a whole number of 0 or more"):
+            StudyEvaluator("cpu", StudyDataset([], dict), PairNetwork(), workers=wrong)
 
 
 def test_the_word_false_is_not_true(study, tmp_path):

@@ -73,6 +73,12 @@ def test_pairs_of_two_sizes_and_unreadable_pictures_are_named(config):
         find_pairs(Path(config.visible), Path(config.infrared))
 
 
+def test_two_pictures_of_one_name_are_told(config):
+    Image.new("L", (64, 64)).save(Path(config.visible) / "street_1.bmp")
+    with pytest.raises(InputError, match=r"holds street_1\.bmp and street_1\.png"):
+        find_pairs(Path(config.visible), Path(config.infrared))
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_sixteen_bits_keep_their_structure_and_are_the_levels_that_are_scored(tmp_path, suffix):
     file = tmp_path / f"thermal.{suffix}"

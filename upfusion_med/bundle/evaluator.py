@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from upfusion_med.bundle.study_dataset import Failure, StudyDataset, failure_of
-from upfusion_med.bundle.study_settings import as_path
+from upfusion_med.bundle.study_settings import as_count, as_path
 from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, UsageError
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,9 @@ class StudyEvaluator(SupervisedEvaluator):
             writing, and the reason of a failure. Empty or None: no file.
         workers: Processes that read and prepare studies while the network runs.
         kwargs: Of `monai.engines.SupervisedEvaluator`; the inferer is a `StudyInferer`.
+
+    Raises:
+        UsageError: ``workers`` below 0.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class StudyEvaluator(SupervisedEvaluator):
         self._can_write = True
         self.dataset = dataset
         # Not forked: the threads of PyTorch and ITK do not live on in a forked process.
-        context = "spawn" if workers else None
+        context = "spawn" if as_count("workers", workers, 0) else None
         loader: Any = DataLoader(
             dataset, batch_size=1, num_workers=workers, collate_fn=_one, multiprocessing_context=context
         )

@@ -12,6 +12,7 @@ from monai.inferers import Inferer
 from torch import Tensor
 
 from upfusion_med.bundle.network import PairNetwork
+from upfusion_med.bundle.study_settings import as_count
 from upfusion_med.core import InputError, Modality, Pooling, RuntimeFailure
 from upfusion_med.inference import engine
 from upfusion_med.inference.backends.base import Context, FloatArray
@@ -81,6 +82,9 @@ class StudyInferer(Inferer):
         axis: Spatial axis of a volume along which slices are stacked; a picture, (B, 2, H, W), is one slice.
         prompt: Named prompt; None: that of the network.
         whole_volume: Make global decisions once per volume; otherwise slice by slice.
+
+    Raises:
+        UsageError: a ``batch_size`` below 1.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class StudyInferer(Inferer):
         prompt: str | None = None,
         whole_volume: bool = True,
     ) -> None:
-        self.batch_size, self.axis = batch_size, axis
+        self.batch_size, self.axis = as_count("batch_size", batch_size, 1), axis
         self.prompt, self.whole_volume = prompt, whole_volume
 
     def backend(self, network: Callable[..., Tensor], facts: Mapping[str, Any] | None = None) -> NetworkBackend:

@@ -67,6 +67,17 @@ def as_bool(name: str, value: Any) -> bool:
     raise UsageError(f"The setting {name} is {value!r}; expected True or False.")
 
 
+def as_count(name: str, value: Any, least: int) -> int:
+    """A whole number as configurations and command lines give it.
+
+    Raises:
+        UsageError: something else, or less than ``least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"The setting {name} is {value!r}; expected a whole number of {least} or more.")
+    return value
+
+
 def as_path(value: Any) -> str:
     """A path as configurations and command lines give it, or an empty text; MONAI's reads 20240501 as a number.
 

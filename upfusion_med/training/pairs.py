@@ -123,13 +123,19 @@ def match_names(visible: Path, infrared: Path) -> dict[str, tuple[Path, Path]]:
     """File stem to the two pictures of a pair, sorted.
 
     Raises:
-        InputError: a folder is missing, or a picture has no partner; all such names are listed.
+        InputError: a folder is missing or has two pictures of one stem, or a picture has no partner; all such names
+            are listed.
     """
     folders = []
     for folder in (visible, infrared):
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}; expected a folder of pictures.")
-        folders.append({f.stem: f for f in sorted(folder.iterdir()) if f.suffix.lower() in SUFFIXES})
+        found: dict[str, Path] = {}
+        for file in sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES):
+            other = found.setdefault(file.stem, file)
+            if other is not file:
+                raise InputError(f"{folder} holds {other.name} and {file.name}; expected one picture of a name.")
+        folders.append(found)
     alone = sorted(set(folders[0]) ^ set(folders[1]))
     if alone:
         raise InputError(f"{len(alone)} pictures have no partner of the same name: {', '.join(alone[:10])}.")
