@@ -63,6 +63,26 @@ def test_temporal_index_makes_frames_that_must_be_chosen(tmp_path):
     np.testing.assert_allclose(mean, 5, atol=1e-3)
 
 
+@pytest.mark.parametrize("make", [phantom.enhanced, phantom.nuclear])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"InstanceNumber": [1, 2, 3, 4, 5, 10]},
+        {"AcquisitionDateTime": [f"2025030423595{k}.5" for k in range(5)] + ["20250305000001"]},
+    ],
+)
+def test_files_at_one_place_are_frames_in_the_order_of_their_acquisition(tmp_path, make, facts):
+    for number in range(6):
+        d = make()
+        d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = phantom.uid("time point", number)
+        d.PixelData = (np.frombuffer(d.PixelData, "<i2") + 100 * number).astype("<i2").tobytes()
+        for keyword, values in facts.items():
+            setattr(d, keyword, values[number])
+        saved(tmp_path, d, f"{phantom.uid(number)}.dcm")
+    frames = [load_volume(tmp_path, frame=number).array for number in range(6)]
+    np.testing.assert_allclose([(frame - frames[0]).mean() for frame in frames], range(0, 60, 10), atol=1e-3)
+
+
 def test_echo_and_stack_split_into_volumes(tmp_path):
     d = phantom.enhanced(order=(0, 1, 2, 0, 1, 2))
     for number, frame in enumerate(d.PerFrameFunctionalGroupsSequence):

@@ -149,6 +149,16 @@ def test_time_series_asks_for_a_frame_and_sorts_them(tmp_path, keyword, values, 
         load_volume(folder, frame=3)
 
 
+def test_frames_by_acquisition_time_go_on_past_midnight(tmp_path):
+    folder = dynamic(tmp_path, "AcquisitionTime", ["235000", "235500", "000000", "000500"])
+    for file in folder.iterdir():
+        d = pydicom.dcmread(file)
+        d.AcquisitionDate = "20250304" if d.AcquisitionTime.startswith("23") else "20250305"
+        d.save_as(file)
+    frames = [load_volume(folder, frame=number).array for number in range(4)]
+    np.testing.assert_allclose([(frame - frames[0]).mean() for frame in frames], [0, 10, 20, 30], atol=1e-3)
+
+
 def test_different_acquisition_numbers_at_different_places_are_one_volume(tmp_path):
     phantom.write(tmp_path, phantom.slices(tweak=lambda d, k: setattr(d, "AcquisitionNumber", k // 2)))
     assert phantom.place_error(load_volume(tmp_path)) < 0.06

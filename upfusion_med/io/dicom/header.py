@@ -52,6 +52,7 @@ KEYWORDS = (
     "SeriesInstanceUID",
     "SeriesNumber",
     "AcquisitionNumber",
+    "InstanceNumber",
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "FrameOfReferenceUID",

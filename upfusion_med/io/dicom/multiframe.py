@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from upfusion_med.core import InputError
-from upfusion_med.io.dicom.header import Header, uid_digest
-from upfusion_med.io.dicom.plane import Plane, colour_of, matrix_of, rescale_of
+from upfusion_med.io.dicom.header import Header
+from upfusion_med.io.dicom.plane import Plane, colour_of, file_order, matrix_of, rescale_of
 
 _FRAME_TYPES = (
     "MRImageFrameTypeSequence",
@@ -125,6 +125,6 @@ def _framing(header: Header, groups: FunctionalGroups) -> dict[str, Any]:
         "diffusion direction": direction.text("DiffusionGradientOrientation") if direction is not None else "",
         "acquisition number": groups.text("FrameContentSequence", "FrameAcquisitionNumber"),
         "acquisition time": groups.text("FrameContentSequence", "FrameAcquisitionDateTime"),
-        "instance": uid_digest(header.text("SOPInstanceUID")),
+        "instance": file_order(header),
     }
     return {name: value for name, value in values.items() if value}

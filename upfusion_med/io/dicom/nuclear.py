@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from upfusion_med.core import InputError
-from upfusion_med.io.dicom.header import Header, uid_digest
+from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.no_volume import NoVolumeError
-from upfusion_med.io.dicom.plane import Plane, matrix_of, rescale_of
+from upfusion_med.io.dicom.plane import Plane, file_order, matrix_of, rescale_of
 
 #: Vectors that count something else than slices; name of the tag, what a message calls it.
 _FRAME_VECTORS = (("TimeSlotVector", "gate"), ("RRIntervalVector", "R-R interval"))
@@ -67,7 +67,7 @@ def nuclear_planes(header: Header) -> tuple[Plane, ...]:
                 separating={name: vectors[name][frame] for _, name in _STACK_VECTORS if vectors[name]},
                 framing={
                     **{name: vectors[name][frame] for _, name in _FRAME_VECTORS if vectors[name]},
-                    "instance": uid_digest(header.text("SOPInstanceUID")),
+                    "instance": file_order(header),
                 },
                 missing=tuple(missing),
             )

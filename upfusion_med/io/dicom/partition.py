@@ -11,7 +11,7 @@ import numpy as np
 from upfusion_med.core import InputError
 from upfusion_med.io.dicom.geometry import SAME_PLACE_MM
 from upfusion_med.io.dicom.header import uid_digest
-from upfusion_med.io.dicom.plane import Plane
+from upfusion_med.io.dicom.plane import PARTS, Plane
 
 #: Largest difference of direction cosines inside one volume.
 _SAME_DIRECTION = 1e-4
@@ -85,10 +85,10 @@ def frames_of(planes: list[Plane]) -> tuple[str, list[tuple[str, list[Plane]]], 
     for chosen in (*((name,) for name in names), *combinations(names, 2)):
         groups: dict[str, list[Plane]] = {}
         for plane in planes:
-            groups.setdefault(" / ".join(str(plane.framing.get(name, "")) for name in chosen), []).append(plane)
+            groups.setdefault(PARTS.join(str(plane.framing.get(name, "")) for name in chosen), []).append(plane)
         if len(groups) < 2 or any(_coincide(group) for group in groups.values()):
             continue
-        name, frames = " / ".join(chosen), sorted(groups.items(), key=lambda item: _sort_key(item[0]))
+        name, frames = PARTS.join(chosen), sorted(groups.items(), key=lambda item: _sort_key(item[0]))
         if len({frozenset(_place(plane) for plane in group) for group in groups.values()}) == 1:
             return name, frames, True
         if chosen == ("acquisition number",):
@@ -109,7 +109,7 @@ def _place(plane: Plane) -> tuple[int, ...] | None:
 
 def _sort_key(value: str) -> tuple[tuple[int, float, str], ...]:
     parts = []
-    for part in value.split(" / "):
+    for part in value.split(PARTS):
         try:
             parts.append((0, float(part), part))
         except ValueError:

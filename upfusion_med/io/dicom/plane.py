@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from upfusion_med.core import InputError
-from upfusion_med.io.dicom.header import Header
+from upfusion_med.io.dicom.header import Header, uid_digest
 
 #: Values that separate volumes whatever the positions are; attribute, what a message calls it.
 _SEPARATING = (
@@ -15,6 +15,7 @@ _SEPARATING = (
     ("InversionTime", "inversion time"),
     ("DiffusionBValue", "b-value"),
 )
+_ACQUISITION_TIME = "acquisition time"
 #: Values that separate the frames of a time series, and are looked at only where positions coincide; in this order.
 _FRAMING = (
     ("TemporalPositionIdentifier", "temporal position"),
@@ -25,9 +26,11 @@ _FRAMING = (
     ("DiffusionGradientOrientation", "diffusion direction"),
     ("AcquisitionNumber", "acquisition number"),
     ("AcquisitionDate", "acquisition date"),
-    ("AcquisitionTime", "acquisition time"),
-    ("AcquisitionDateTime", "acquisition time"),
+    ("AcquisitionTime", _ACQUISITION_TIME),
+    ("AcquisitionDateTime", _ACQUISITION_TIME),
 )
+#: Between the parts of a value that frames are sorted by.
+PARTS = " / "
 #: More rows or columns than this has no scanner.
 MAX_MATRIX = 16384
 
@@ -139,6 +142,18 @@ def colour_of(header: Header) -> dict[str, Any]:
     return {"pixels": "colour" if colour else "grey"}
 
 
+def file_order(header: Header) -> str:
+    """What tells files of many frames at one place apart, and sorts them: acquisition, Instance Number, UID digest."""
+    parts = _acquired(header), header.text("InstanceNumber"), uid_digest(header.text("SOPInstanceUID"))
+    return PARTS.join(parts)
+
+
+def _acquired(header: Header) -> str:
+    """Date and time of the acquisition as far as stated: times without their dates would sort wrong past midnight."""
+    hour = header.text("AcquisitionTime")
+    return header.text("AcquisitionDate") + hour if hour else header.text("AcquisitionDateTime")
+
+
 def _numbers_of(header: Header, attributes: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     return {name: header.number(keyword) for keyword, name in attributes}
 
@@ -148,5 +163,5 @@ def _texts_of(header: Header) -> dict[str, Any]:
     for keyword, name in _FRAMING:
         text = header.text(keyword)
         if text:
-            found.setdefault(name, text)
+            found.setdefault(name, _acquired(header) if name == _ACQUISITION_TIME else text)
     return found
