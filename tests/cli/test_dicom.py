@@ -48,6 +48,36 @@ def test_the_series_joins_the_study_and_keeps_every_voxel(fused, tmp_path):
     assert "upfusion-tiny" in first.DerivationDescription
 
 
+def test_the_folder_of_a_whole_study_is_a_study(fused, tmp_path):
+    volume, mri = fused
+    phantom.write(tmp_path / "mri" / "pet", phantom.slices(sop=phantom.PT, series="pet", tweak=phantom.pet_tags))
+    done = upfusion("dicom", volume, "--output", tmp_path / "out", "--study", mri)
+    assert done.returncode == 0, done.stderr
+    original = pydicom.dcmread(mri / "000.dcm")
+    assert pydicom.dcmread(tmp_path / "out" / "0001.dcm").StudyInstanceUID == original.StudyInstanceUID
+
+    phantom.write(tmp_path / "mri" / "t2", phantom.slices(series="t2", step=(0, 0, 4)))
+    call = ("dicom", volume, "--output", tmp_path / "two", "--study", mri)
+    assert "--mri-series" in upfusion(*call).stderr
+    done = upfusion(*call, "--mri-series", "phantom a")
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_frame_of_an_mri_of_several_is_chosen(fused, tmp_path):
+    volume, _ = fused
+    made = phantom.slices() + phantom.slices()
+    for number, d in enumerate(made):
+        d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = phantom.uid(number)
+        d.TemporalPositionIdentifier = 1 + number // 5
+    phantom.write(tmp_path / "frames", made)
+    call = ("dicom", volume, "--output", tmp_path / "out", "--study", tmp_path / "frames")
+    assert upfusion(*call).returncode == 3
+    done = upfusion(*call, "--mri-frame", "1")
+    assert done.returncode == 0, done.stderr
+    source = pydicom.dcmread(tmp_path / "out" / "0001.dcm").SourceImageSequence[0]
+    assert source.ReferencedSOPInstanceUID == phantom.uid(5)
+
+
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz"])
 def test_a_fused_ct_whose_colours_are_all_grey_keeps_every_voxel(fused, tmp_path, suffix):
     volume, mri = fused

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from upfusion_med.core import GREY_LEVELS, InputError
+from upfusion_med.core import GREY_LEVELS, InputError, Modality
 
 if TYPE_CHECKING:
-    from upfusion_med.core import Geometry
+    from upfusion_med.core import FrameChoice, Geometry
     from upfusion_med.io import SourceStudy
 
 
@@ -20,7 +20,15 @@ def dicom(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the series; must not hold anything.")],
     study: Annotated[
         Optional[Path],  # noqa: UP045 (typer reads it)
-        typer.Option(help="DICOM series of the MRI that was fused; the result joins its study and frame of reference."),
+        typer.Option(help="DICOM of the MRI that was fused; the result joins its study and frame of reference."),
+    ] = None,
+    mri_series: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Series of that study that is the MRI, as for the fusion. Default: its one MR series."),
+    ] = None,
+    mri_frame: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Frame of an MRI of several volumes, as for the fusion: a number from 0, or mean."),
     ] = None,
     report: Annotated[
         Optional[Path],  # noqa: UP045
@@ -34,9 +42,11 @@ def dicom(
     """Write a fused volume as RGB Secondary Capture, one file a slice."""
     import numpy as np
 
+    from upfusion_med.cli.fuse import parse_frame
     from upfusion_med.inference.output_folder import check_output
     from upfusion_med.io import Deidentifier, load_volume, save_colour_series
 
+    frame = parse_frame(mri_frame)
     check_output(output, force=False)
     volume = load_volume(fused)
     # a file of colours that are all grey, as a fused CT's are, is read as one channel of grey levels
@@ -48,7 +58,7 @@ def dicom(
         output,
         levels if volume.is_rgb else np.repeat(levels[..., None], 3, axis=3),
         volume.affine,
-        study=None if study is None else _mri_study(study, fused, volume.geometry),
+        study=None if study is None else _mri_study(study, mri_series, frame, fused, volume.geometry),
         description=facts["description"],
         derivation=facts["derivation"],
         deidentifier=Deidentifier() if deidentify else None,
@@ -57,10 +67,10 @@ def dicom(
     typer.echo(f"{len(files)} files in {output}. Not for diagnostic use.")
 
 
-def _mri_study(path: Path, fused: Path, grid: Geometry) -> SourceStudy:
+def _mri_study(path: Path, series: str | None, frame: FrameChoice, fused: Path, grid: Geometry) -> SourceStudy:
     from upfusion_med.io import read_source_study
 
-    found = read_source_study(path)
+    found = read_source_study(path, series=series, modality=Modality.MR, frame=frame)
     if found is None:
         raise InputError(f"{path} is no DICOM; expected the DICOM series of the MRI. Leave --study out otherwise.")
     if found.grid is None or not grid.is_part_of(found.grid):
