@@ -57,6 +57,8 @@ def test_patient_is_not_shown(tmp_path):
         ("PatientID", "P\\7", ""),
         ("PatientName", "A" * 70 + "^B", "A" * 64),
         ("PatientName", "Mueller^Jürgen=漢字", "Mueller^Jürgen=漢字"),
+        ("PatientName", "Mueller\\Jürgen", ""),
+        ("ReferringPhysicianName", ["Smith^A", "Jones^B"], ""),
     ],
 )
 def test_invalid_values_are_not_repeated(tmp_path, keyword, raw, clean):

@@ -94,14 +94,14 @@ def clean_text(keyword: str, value: Any) -> str:
     """A valid single value as text; empty when there is none that is valid."""
     from pydicom.config import RAISE
     from pydicom.datadict import dictionary_VR
+    from pydicom.multival import MultiValue
     from pydicom.valuerep import validate_value
 
     if value is None:
         return ""
-    is_multiple = hasattr(value, "__iter__") and hasattr(value, "__len__") and not isinstance(value, str | bytes)
     vr = dictionary_VR(keyword)
-    parts = [str(part) for part in value] if is_multiple and vr != "PN" else [str(value)]
-    if len(parts) > 1 and keyword in _IDENTIFIERS:
+    parts = [str(part) for part in value] if isinstance(value, MultiValue | list | tuple) else [str(value)]
+    if len(parts) > 1 and (keyword in _IDENTIFIERS or vr == "PN"):
         return ""
     text = _CONTROL.sub(" ", "; ".join(parts).replace("\\", "/")).strip()
     if vr == "PN":
