@@ -35,6 +35,8 @@ from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
         (put(DecayCorrection=("START", "ADMIN")), "Decay Correction (0054,1102) differs"),
         (drop("Units"), "Units (0054,1001) are missing"),
         (put(Units="PROPCNTS"), "PROPCNTS"),
+        (put(PhotometricInterpretation="PALETTE COLOR"), "the pixels are colours"),
+        (put(SamplesPerPixel=3), "the pixels are colours"),
         (put(Units="PROPCPS"), "PROPCPS"),
         (put(Units="1CM"), "1CM"),
         (put(Units="PCNT"), "PCNT"),

@@ -138,8 +138,12 @@ def rescale_of(header: Header) -> tuple[float, float]:
 
 def colour_of(header: Header) -> dict[str, Any]:
     """Whether the pixels are grey or colour, as a value that separates volumes."""
-    colour = (header.count("SamplesPerPixel") or 1) > 1 or header.text("PhotometricInterpretation") == "PALETTE COLOR"
-    return {"pixels": "colour" if colour else "grey"}
+    return {"pixels": "colour" if is_colour(header) else "grey"}
+
+
+def is_colour(header: Header) -> bool:
+    """Whether the pixels are colours, or numbers of colours in a palette."""
+    return (header.count("SamplesPerPixel") or 1) > 1 or header.text("PhotometricInterpretation") == "PALETTE COLOR"
 
 
 def file_order(header: Header) -> str:

@@ -27,7 +27,7 @@ from upfusion_med.io.dicom.decay import (
 )
 from upfusion_med.io.dicom.enhanced_pet import enhanced_suv_scale
 from upfusion_med.io.dicom.header import Header
-from upfusion_med.io.dicom.plane import Plane
+from upfusion_med.io.dicom.plane import Plane, is_colour
 from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
 from upfusion_med.io.dicom.suv_scale import SuvScale, span
 
@@ -59,6 +59,8 @@ def suv_scale(planes: Sequence[Plane], series: Sequence[Header]) -> SuvScale:
     Source: QIBA FDG-PET/CT Profile, vendor-neutral pseudo-code; PS3.3 C.8.9.1; IBSI SUV objects.
     """
     slices = [plane.header for plane in planes]
+    if any(is_colour(header) for header in slices):
+        raise SuvRefusedError("Photometric Interpretation (0028,0004) says that the pixels are colours, not activity")
     if any(plane.frame is not None for plane in planes) and not slices[0].text("Units"):
         return enhanced_suv_scale(planes)
     _check_constant(series)
