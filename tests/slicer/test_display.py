@@ -191,3 +191,17 @@ def test_a_value_is_read_through_the_transforms_of_its_volume(scene):
     transform.SetMatrixTransformToParent(as_matrix(move))
     volume.SetAndObserveTransformNodeID(transform.GetID())
     assert value_at(volume, tuple((move @ matrix @ [0.0, 1.0, 2.0, 1.0])[:3])) == voxels[2, 1, 0]
+
+
+def test_a_wipe_goes_where_the_result_is_moved(result):
+    from UPFusionLib.curtain import Curtain
+    from UPFusionLib.grid import as_matrix, ijk_to_ras
+
+    curtain = Curtain()
+    curtain.drawn(result, 0.5)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    result.SetAndObserveTransformNodeID(transform.GetID())
+    result.SetIJKToRASMatrix(as_matrix(np.diag([-1.0, -1.0, 3.0, 1.0])))
+    node = curtain.drawn(result, 0.6)
+    assert node.GetTransformNodeID() == transform.GetID()
+    np.testing.assert_array_equal(ijk_to_ras(node), ijk_to_ras(result))

@@ -53,11 +53,11 @@ class Curtain:
         if self._made_from != state:
             colours = slicer.util.arrayFromVolume(fused)
             slicer.util.updateVolumeFromArray(node, np.concatenate([colours, np.zeros_like(colours[..., :1])], axis=-1))
-            node.CopyOrientation(fused)
-            node.SetAndObserveTransformNodeID(fused.GetTransformNodeID())
             node.CreateDefaultDisplayNodes()
             show_as_it_is(node)
             self._made_from = state
+        node.CopyOrientation(fused)
+        node.SetAndObserveTransformNodeID(fused.GetTransformNodeID())
         return node
 
 
