@@ -149,6 +149,14 @@ def test_time_series_asks_for_a_frame_and_sorts_them(tmp_path, keyword, values, 
         load_volume(folder, frame=3)
 
 
+@pytest.mark.parametrize("lost", [9, 12, 14])
+def test_a_time_series_that_lacks_a_slice_says_so(tmp_path, lost):
+    folder = dynamic(tmp_path, "TemporalPositionIdentifier", [1, 2, 3])
+    (folder / f"{lost:03d}.dcm").unlink()
+    with pytest.raises(InputError, match=r"3 volumes by temporal position, and 1 .*: 4 instead of 5\. Copy"):
+        load_volume(folder)
+
+
 def test_frames_by_acquisition_time_go_on_past_midnight(tmp_path):
     folder = dynamic(tmp_path, "AcquisitionTime", ["235000", "235500", "000000", "000500"])
     for file in folder.iterdir():

@@ -80,12 +80,10 @@ def frames_of(planes: list[Plane]) -> tuple[str, list[tuple[str, list[Plane]]], 
     one = ("", [("", planes)], True)
     if not _coincide(planes):
         return one
-    names = list(dict.fromkeys(name for plane in planes for name in plane.framing))
+    names = _framing_names(planes)
     fallback = None
     for chosen in (*((name,) for name in names), *combinations(names, 2)):
-        groups: dict[str, list[Plane]] = {}
-        for plane in planes:
-            groups.setdefault(PARTS.join(str(plane.framing.get(name, "")) for name in chosen), []).append(plane)
+        groups = _groups_by(chosen, planes)
         if len(groups) < 2 or any(_coincide(group) for group in groups.values()):
             continue
         name, frames = PARTS.join(chosen), sorted(groups.items(), key=lambda item: _sort_key(item[0]))
@@ -94,6 +92,35 @@ def frames_of(planes: list[Plane]) -> tuple[str, list[tuple[str, list[Plane]]], 
         if chosen == ("acquisition number",):
             fallback = name, frames, False
     return fallback or one
+
+
+def missing_in_frames(planes: Sequence[Plane]) -> str:
+    """Why slices at one place are no whole frames of a time series: some lack slices; empty where it is not that."""
+    if not _coincide(planes):
+        return ""
+    for name in _framing_names(planes):
+        groups = _groups_by((name,), planes).values()
+        places = [{_place(plane) for plane in group} for group in groups]
+        most = max(places, key=len)
+        lacking = [place for place in places if place < most]
+        is_whole = all(place <= most for place in places) and len(most) > 1
+        if lacking and is_whole and not any(_coincide(group) for group in groups):
+            return (
+                f"is a series of {len(places)} volumes by {name}, and {len(lacking)} of them without all slices: "
+                f"{min(map(len, lacking))} instead of {len(most)}"
+            )
+    return ""
+
+
+def _framing_names(planes: Sequence[Plane]) -> list[str]:
+    return list(dict.fromkeys(name for plane in planes for name in plane.framing))
+
+
+def _groups_by(names: Sequence[str], planes: Sequence[Plane]) -> dict[str, list[Plane]]:
+    groups: dict[str, list[Plane]] = {}
+    for plane in planes:
+        groups.setdefault(PARTS.join(str(plane.framing.get(name, "")) for name in names), []).append(plane)
+    return groups
 
 
 def _coincide(planes: Sequence[Plane]) -> bool:

@@ -13,7 +13,7 @@ from upfusion_med.io.dicom.header import Header, uid_digest
 from upfusion_med.io.dicom.multiframe import enhanced_planes
 from upfusion_med.io.dicom.no_volume import NoVolumeError
 from upfusion_med.io.dicom.nuclear import nuclear_planes
-from upfusion_med.io.dicom.partition import frames_of, labels, separate
+from upfusion_med.io.dicom.partition import frames_of, labels, missing_in_frames, separate
 from upfusion_med.io.dicom.plane import Plane, single_plane
 
 
@@ -151,6 +151,9 @@ def _stack(
     geometry: StackGeometry | None = None
     problem, is_damaged = "", False
     try:
+        missing = missing_in_frames(frames[0][1])
+        if missing:
+            raise InputError(f"{capitalised(shown)} {missing}. Copy the whole series.")
         for _, planes in frames:
             found = stack_geometry(planes, shown, accept_tilt=accept_tilt)
             ordered.append(tuple(planes[k] for k in found.order))
