@@ -87,6 +87,28 @@ def test_projections_and_a_localizer_beside_the_volumes_are_no_candidates(mixed)
     assert load_source(mixed, roles=FUNCTIONAL_ROLES, quantity="raw")[0].modality is Modality.PET
 
 
+@pytest.mark.parametrize("number", [0, 4])
+@pytest.mark.parametrize(("keyword", "value"), [("EchoTime", None), ("ImageType", ["ORIGINAL", "PRIMARY", "NORM"])])
+def test_a_slice_at_the_end_that_a_tag_parts_from_its_volume_is_not_lost(mixed, number, keyword, value):
+    def tweak(d, k):
+        d.EchoTime = 2.5
+        if k == number:
+            setattr(d, keyword, value)
+
+    write(mixed / "x", slices(sop=MR, series="a", tweak=tweak))
+    with pytest.raises(InputError, match=r"one slice that lies where series s\d[ab] .* goes on.*Nothing else was"):
+        load_source(mixed, roles=MRI_ROLES)
+    key = next(s.key for s in list_series(mixed) if s.modality == "MR" and not s.problem)
+    assert load_source(mixed, roles=MRI_ROLES, series=key)[0].array.shape[2] == 4
+
+
+def test_a_slice_elsewhere_in_the_series_of_a_volume_is_no_candidate(mixed):
+    scout = slices(sop=MR, series="a", orientation=(0, 1, 0, 0, 0, -1))[:1]
+    scout[0].SOPInstanceUID = scout[0].file_meta.MediaStorageSOPInstanceUID = uid("scout")
+    write(mixed / "x" / "scout", scout)
+    assert load_source(mixed, roles=MRI_ROLES)[0].array.shape[2] == 5
+
+
 def test_a_role_that_nothing_can_play_decides_nothing(mixed):
     with pytest.raises(InputError, match="3 volumes that could be meant"):
         load_source(mixed, roles=(("NM",),))

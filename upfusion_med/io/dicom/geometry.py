@@ -87,6 +87,23 @@ def stack_geometry(planes: Sequence[Plane], shown: str, *, accept_tilt: bool = F
     return StackGeometry(tuple(int(k) for k in order), affine, warnings)
 
 
+def goes_on_at(plane: Plane, volume: Sequence[Plane], geometry: StackGeometry) -> bool:
+    """Whether a slice lies one step before the first or behind the last one of a volume, on the same grid."""
+    first = volume[0]
+    if plane.position_mm is None or plane.orientation is None or plane.spacing_mm is None:
+        return False
+    if (plane.rows, plane.columns) != (first.rows, first.columns):
+        return False
+    if plane.header.text("FrameOfReferenceUID") != first.header.text("FrameOfReferenceUID"):
+        return False
+    row = np.multiply(plane.orientation[:3], plane.spacing_mm[1])
+    column = np.multiply(plane.orientation[3:], plane.spacing_mm[0])
+    own = np.vstack([np.column_stack([row, column, plane.position_mm]), [0, 0, 1]])
+    in_voxels = np.linalg.solve(geometry.affine_lps, own)[:3]
+    wanted = [np.array([[1, 0, 0], [0, 1, 0], [0, 0, k]]) for k in (-1, len(volume))]
+    return any(np.abs(in_voxels - one).max() <= _WARNED for one in wanted)
+
+
 def capitalised(text: str) -> str:
     """The text with a capital at its start, and all else as it is."""
     return text[:1].upper() + text[1:]

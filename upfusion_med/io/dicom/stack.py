@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import filecmp
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from upfusion_med.core import InputError, Modality
 from upfusion_med.io.dicom import sop_class
-from upfusion_med.io.dicom.geometry import StackGeometry, capitalised, stack_geometry
+from upfusion_med.io.dicom.geometry import StackGeometry, capitalised, goes_on_at, stack_geometry
 from upfusion_med.io.dicom.header import Header, uid_digest
 from upfusion_med.io.dicom.multiframe import enhanced_planes
 from upfusion_med.io.dicom.no_volume import NoVolumeError
@@ -123,7 +123,23 @@ def _stacks_of(headers: list[Header], key: str, place: str, accept_tilt: bool) -
     for number, (label, _, name, frames) in enumerate(parts):
         own_key = f"{key}{_letters(number)}" if several else key
         stacks.append(_stack(own_key, series, label, name, frames, place, accept_tilt))
-    return stacks
+    return [_beside_its_volume(stack, stacks, place) for stack in stacks]
+
+
+def _beside_its_volume(stack: Stack, parts: list[Stack], place: str) -> Stack:
+    """A part as it is; one of a single slice counts as damaged where another part goes on at its place."""
+    if len(stack.frames) != 1 or len(stack.frames[0]) != 1:
+        return stack
+    (plane,) = stack.frames[0]
+    for part in parts:
+        if part.geometry is not None and goes_on_at(plane, part.frames[0], part.geometry):
+            problem = (
+                f"Series {stack.key} of {place} ({stack.part}) is one slice that lies where series {part.key} "
+                f"({part.part}) goes on; expected the same tags on all slices of a volume. Export the series again, "
+                "or correct the tag that differs."
+            )
+            return replace(stack, problem=problem, is_damaged=True)
+    return stack
 
 
 def _without_copies(headers: list[Header]) -> tuple[list[Header], int]:
