@@ -91,6 +91,18 @@ def test_acquisition_microseconds_before_the_series_still_means_series_time():
     assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("series", "scan", "elapsed_s"),
+    [("095500", "100000", 3300), ("140000", "100000", 3600), ("235900", "000100", 53940)],
+)
+def test_a_rewritten_series_time_is_known_by_the_clock_where_the_series_date_was_blanked(series, scan, elapsed_s):
+    def tweak(d, k):
+        d.SeriesDate, d.SeriesTime, d.AcquisitionTime = "19000101", series, scan
+        tracer(d).RadiopharmaceuticalStartDateTime = ""
+
+    assert factor(tweak) == pytest.approx([expected(elapsed_s)], rel=1e-12)
+
+
 def test_rules_that_disagree_by_more_than_one_percent_are_warned_of():
     def tweak(d, k):
         d.FrameReferenceTime = 1000 * 700  # 2 ** ((700 - 89.858) / 6586.2) = 1.0663

@@ -96,7 +96,7 @@ def start_reference_times(slices: Sequence[Header], series: Sequence[Header], ha
     earliest = min(acquisitions, default=None)
     start = series_start(slices[0])
     counted = _counted_back(slices, half_life_s)
-    if start is not None and earliest is not None and start <= earliest + _ONE_SECOND:
+    if start is not None and earliest is not None and _is_no_later(start, earliest):
         times = ReferenceTimes((start,) * len(slices), "series time, which is not after the earliest acquisition")
         return ReferenceTimes(times.instants, times.rule, _disagreement(start, counted, half_life_s))
     scan = _ge_scan_time(slices[0])
@@ -118,6 +118,17 @@ def start_reference_times(slices: Sequence[Header], series: Sequence[Header], ha
         "Acquisition Time (0008,0032) is missing or no time, so nothing tells whether Series Time (0008,0031) is the "
         "time of decay correction or was rewritten later"
     )
+
+
+def _is_no_later(start: datetime, earliest: datetime) -> bool:
+    """Whether a series started by its earliest acquisition: by the clock where its date is days earlier, a blanked one.
+
+    A series time is hours later where it was rewritten, and minutes earlier where it was not.
+    """
+    if earliest - start <= _LONGEST:
+        return start <= earliest + _ONE_SECOND
+    later = (datetime.combine(earliest.date(), start.time()) - earliest) % _ONE_DAY
+    return not _ONE_SECOND < later <= _HALF_A_DAY
 
 
 def none_reference_times(slices: Sequence[Header], half_life_s: float) -> ReferenceTimes:
