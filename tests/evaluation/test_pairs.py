@@ -100,6 +100,41 @@ def test_a_list_chooses_pairs_of_any_split(atlas: Path, tmp_path: Path) -> None:
     assert chosen.split == "list 'mine'"
 
 
+@pytest.mark.parametrize(
+    ("name", "folders"),
+    [
+        ("msrs", ("{split}/vi", "{split}/ir")),
+        ("llvip", ("visible/{split}", "infrared/{split}")),
+        ("fmb", ("{split}/Visible", "{split}/Infrared")),
+    ],
+)
+def test_all_pairs_of_a_set_are_those_of_the_folders_of_all_splits(
+    tmp_path: Path, name: str, folders: tuple[str, str]
+) -> None:
+    for folder in folders:
+        save(tmp_path / folder.format(split="test") / "2.png", disc(0))
+        save(tmp_path / folder.format(split="train") / "1.png", disc(0))
+    found = find_pairs(get_data_set(name), tmp_path, "all")
+    assert ([p.name for p in found.pairs], found.split) == (["2", "1"], "all")
+    group = found.groups[0]
+    assert [p.name for p in choose_pairs(found, [(group, "2")], "mine").pairs] == ["2"]
+    assert [p.name for p in find_pairs(get_data_set(name), tmp_path).pairs] == ["2"]
+
+
+def test_a_name_in_two_splits_is_refused_where_both_are_asked_for(tmp_path: Path) -> None:
+    for folder in ("test/vi", "test/ir", "train/vi", "train/ir"):
+        save(tmp_path / folder / "1.png", disc(0))
+    with pytest.raises(InputError, match=r"MSRS/1 is in two splits .*test/vi/1\.png and .*train/vi/1\.png"):
+        find_pairs(get_data_set("msrs"), tmp_path, "all")
+
+
+def test_half_a_split_is_named_where_all_are_asked_for(tmp_path: Path) -> None:
+    for folder in ("test/vi", "test/ir", "train/vi"):
+        save(tmp_path / folder / "1.png", disc(0))
+    with pytest.raises(InputError, match="train/vi is there, but not its partner train/ir"):
+        find_pairs(get_data_set("msrs"), tmp_path, "all")
+
+
 @pytest.mark.parametrize("absent", [("CT-MRI", "9999"), ("Ct-MRI", "2001")])
 def test_a_list_with_a_pair_that_is_not_there_names_it(atlas: Path, absent: tuple[str, str]) -> None:
     with pytest.raises(InputError, match=rf"1 pairs that are not in the folder: {'/'.join(absent)}\. .* CT-MRI, "):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def find_pairs(data: DataSet, root: Path, split: str | None = None) -> PairList:
         split: A split's name, ``"all"``, or None: the set's first split where it is marked, otherwise all.
 
     Raises:
-        InputError: no folder, none of the known layouts, only one side of a pair, or no pair at all.
+        InputError: no folder, none of the known layouts, only one side of a pair, one name in two splits, or no pair.
         UsageError: the split is unknown.
     """
     if not root.is_dir():
@@ -33,16 +33,20 @@ def find_pairs(data: DataSet, root: Path, split: str | None = None) -> PairList:
     pairs: list[Pair] = []
     failures: list[Failure] = []
     notes: list[str] = []
+    parts = data.splits or (EVERYTHING,)
+    if split != EVERYTHING:
+        parts = (split or parts[0],)
     marked = bool(rows)
     for group in data.groups:
-        folders = _folders_of(root, group, split or (data.splits[0] if data.splits else EVERYTHING))
-        if folders is None:
+        folders, by_split = _folders_of(root, group, parts)
+        if not folders:
             notes.append(f"{group.name}: no folders below {root}; left out.")
-            continue
-        marked = marked or folders[2]
-        some, alone = match_folders(folders[0], folders[1], group, data)
-        pairs += some
-        failures += alone
+        marked = marked or by_split
+        for a, b in folders:
+            some, alone = match_folders(a, b, group, data)
+            pairs += some
+            failures += alone
+    _refuse_names_of_two_splits(pairs)
     if not pairs and not failures:
         tried = "; ".join(f"{x} and {y}" for group in data.groups for x, y in group.layouts)
         raise InputError(f"{root} does not look like {data.title}; expected the folders {tried} below it.")
@@ -60,21 +64,37 @@ def find_pairs(data: DataSet, root: Path, split: str | None = None) -> PairList:
     return PairList(data, wanted, tuple(pairs), tuple(failures), tuple(notes), root)
 
 
-def _folders_of(root: Path, group: PairGroup, split: str) -> tuple[Path, Path, bool] | None:
-    """Folders of A and B in the first layout that is there, and whether the split is in their path."""
+def _folders_of(root: Path, group: PairGroup, splits: Sequence[str]) -> tuple[list[tuple[Path, Path]], bool]:
+    """Folders of A and B in the first layout that is there, for each split; and whether the split is in their path."""
     half: tuple[Path, str] | None = None
     for layout in group.layouts:
         by_split = SPLIT_FIELD in layout[0]
-        if by_split and split == EVERYTHING:
-            continue
-        a, b = (_below(root, path.replace(SPLIT_FIELD, split)) for path in layout)
-        if a is not None and b is not None:
-            return a, b, by_split
-        if a is not None and half is None:
-            half = (a, layout[1].replace(SPLIT_FIELD, split))
+        whole: list[tuple[Path, Path]] = []
+        alone: list[tuple[Path, str]] = []
+        for split in splits if by_split else splits[:1]:
+            of_a, of_b = (path.replace(SPLIT_FIELD, split) for path in layout)
+            a, b = _below(root, of_a), _below(root, of_b)
+            if a is not None and b is not None:
+                whole.append((a, b))
+            elif a is not None:
+                alone.append((a, of_b))
+        if whole and not alone:
+            return whole, by_split
+        half = half or next(iter(alone), None)
     if half is not None:
         raise InputError(f"{half[0]} is there, but not its partner {half[1]} below {root}; expected both folders.")
-    return None
+    return [], False
+
+
+def _refuse_names_of_two_splits(pairs: Sequence[Pair]) -> None:
+    seen: dict[str, Pair] = {}
+    for pair in pairs:
+        other = seen.setdefault(pair.id, pair)
+        if other is not pair:
+            raise InputError(
+                f"The pair {pair.id} is in two splits ({other.a} and {pair.a}); expected names that occur once. "
+                "Choose a split, or rename one."
+            )
 
 
 def _below(root: Path, path: str) -> Path | None:
