@@ -44,6 +44,14 @@ def test_values_that_are_no_levels_are_refused(tmp_path: Path) -> None:
         read_levels(tmp_path / "hu.tif")
 
 
+def test_fractions_on_the_unit_scale_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)).save(tmp_path / "unit.tif")
+    with pytest.raises(InputError, match=r"unit\.tif is 1: it seems to be on the scale 0\.\.1"):
+        read_levels(tmp_path / "unit.tif")
+    Image.fromarray(np.eye(3, dtype=np.float32)).save(tmp_path / "binary.tif")
+    assert read_levels(tmp_path / "binary.tif").tolist() == np.eye(3).tolist()
+
+
 def test_luma_is_exact_for_every_colour_of_a_sample() -> None:
     colours = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     colours[0, :3] = ((0, 0, 0), (255, 255, 255), (0, 250, 125))

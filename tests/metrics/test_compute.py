@@ -145,6 +145,15 @@ def test_pictures_on_the_unit_scale_and_values_that_are_not_finite_are_refused()
         compute(*images, "en")
 
 
+def test_colour_pictures_on_the_unit_scale_are_refused_though_their_luminance_is_rounded() -> None:
+    generator = np.random.default_rng(0)
+    fused, a, b = generator.uniform(0, 1, (20, 20, 3)), generator.integers(0, 256, (20, 20, 3)), np.eye(20) * 90
+    with pytest.raises(InputError, match=r"of the fused image is .* multiply by 255"):
+        compute(fused, a, b, "en")
+    with pytest.raises(InputError, match=r"of source a is .* multiply by 255"):
+        compute(a, fused, b, "en")
+
+
 def test_colour_results_are_judged_by_luminance_and_colour(cases: dict[str, Case]) -> None:
     a, b, _ = cases["synfull"]
     colour = np.stack([a, a // 2, np.zeros_like(a)], axis=-1)

@@ -79,6 +79,14 @@ def test_pictures_on_the_unit_scale_are_refused() -> None:
         refuse_unit_scale(torch.full((1, 1, 4, 4), 300.0))
 
 
+def test_one_picture_on_the_unit_scale_among_others_is_refused_by_name() -> None:
+    unit, levels = torch.rand(1, 1, 4, 4), torch.full((1, 1, 4, 4), 90.0)
+    with pytest.raises(InputError, match=r"of the fused image is 0\.\d+: it seems to be on the scale 0\.\.1"):
+        refuse_unit_scale(unit, levels, levels)
+    with pytest.raises(InputError, match="of source b is"):
+        refuse_unit_scale(levels, levels, unit)
+
+
 def test_constant_images_are_found_one_by_one() -> None:
     images = torch.zeros(4, 1, 20, 20, dtype=torch.float64)
     images[1] = 7.0

@@ -62,6 +62,20 @@ def test_images_on_the_unit_scale_are_taken_where_that_is_said(cases: dict[str, 
         plain.update(*(x / 255 for x in images))
 
 
+def test_nearly_black_images_are_judged_where_the_unit_scale_is_said() -> None:
+    dark = torch.full((1, 1, 16, 16), 0.001)
+    dark[..., :8] = 0.003
+    metrics = FusionMetrics("en", unit_scale=True)
+    metrics.update(dark, dark, dark)
+    assert metrics.compute()["en"] == pytest.approx(1.0)
+    pytest.importorskip("monai")
+    from upfusion_med.metrics.monai_metric import FusionIterationMetric
+
+    metric = FusionIterationMetric("en")
+    metric(y_pred=dark, y=torch.cat((dark, dark), dim=1))
+    assert metric.aggregate().item() == pytest.approx(1.0)
+
+
 def test_the_monai_metric_aggregates_over_batches(cases: dict[str, Case]) -> None:
     pytest.importorskip("monai")
     from upfusion_med.metrics.monai_metric import FusionIterationMetric

@@ -123,7 +123,7 @@ def _row(
     from upfusion_med.metrics import compute
 
     changes = [np.abs(a - b) for a, b in zip(usual, other, strict=True)]
-    first, second = ([255.0 * pair[k][0, 0].double().numpy() for pair in images] for k in (0, 1))
+    first, second = ([np.rint(255.0 * pair[k][0, 0].double().numpy()) for pair in images] for k in (0, 1))
     found = [compute(np.rint(f), a, b, METRICS) for f, a, b in zip(other, first, second, strict=True)]
     return Influence(
         kind=kind,

@@ -25,7 +25,7 @@ def read_levels(path: Path) -> Levels:
         (H, W) or (H, W, 3) uint8.
 
     Raises:
-        InputError: not readable, truncated, or values that are not 8- or 16-bit levels.
+        InputError: not readable, truncated, or values that are not 8- or 16-bit levels, such as fractions in 0..1.
     """
     array = read_picture(path).array
     levels = np.swapaxes(array[:, :, 0], 0, 1)
@@ -35,6 +35,11 @@ def read_levels(path: Path) -> Levels:
         raise InputError(
             f"The picture {path} holds values from {low:g} to {high:g}; expected grey levels of 8 or 16 bits. "
             "Window it to 0..255 and save it as PNG."
+        )
+    if 0 < high <= 1 and (levels != np.rint(levels)).any():
+        raise InputError(
+            f"The largest value of the picture {path} is {high:g}: it seems to be on the scale 0..1. Expected grey "
+            "levels of 8 or 16 bits; multiply by 255 and save it as PNG."
         )
     if top == 65535:
         levels = levels.astype(np.float64) * (255.0 / 65535.0)

@@ -27,6 +27,7 @@ from upfusion_med.metrics.catalogue import METRICS, metric_spec, resolve_names
 from upfusion_med.metrics.colour_fidelity import colour_fidelity
 from upfusion_med.metrics.images import (
     ImageLike,
+    as_colour_batch,
     is_colour,
     is_constant,
     prepare,
@@ -135,7 +136,8 @@ def _checked(
         if spec.inputs is Inputs.COLOUR and not colour:
             raise UsageError(f"The metric {key!r} compares colours; the fused image and source a must be colour.")
     images = prepare(fused, a, b)
-    refuse_unit_scale(*images)
+    # The luminance of a colour picture is rounded, so the scale of that is seen in its channels only.
+    refuse_unit_scale(*(as_colour_batch(x) if is_colour(x) else y for x, y in zip((fused, a, b), images, strict=True)))
     return keys, tuple(round_to_levels(x) for x in images) if round_levels else images
 
 

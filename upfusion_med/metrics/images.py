@@ -24,6 +24,11 @@ LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 _NAMES = ("the fused image", "source a", "source b")
 
 
+def _names(count: int) -> tuple[str, ...]:
+    """How messages call the images of one comparison."""
+    return _NAMES if count == len(_NAMES) else tuple(f"image {k + 1}" for k in range(count))
+
+
 def luminance(red_green_blue: Tensor) -> Tensor:
     """Luma of a colour image, rounded to whole grey levels.
 
@@ -116,7 +121,7 @@ def prepare(*images: ImageLike) -> tuple[Tensor, ...]:
     Raises:
         InputError: see `as_batch`; the shapes or devices differ.
     """
-    names = _NAMES if len(images) == len(_NAMES) else tuple(f"image {k + 1}" for k in range(len(images)))
+    names = _names(len(images))
     batches = tuple(as_batch(image, name) for image, name in zip(images, names, strict=True))
     for batch, name in zip(batches[1:], names[1:], strict=True):
         if batch.shape != batches[0].shape:
@@ -130,10 +135,10 @@ def prepare(*images: ImageLike) -> tuple[Tensor, ...]:
 
 
 def refuse_unit_scale(*images: Tensor) -> None:
-    """Stop where all images lie in 0..1 without being black or binary: then 0..255 was forgotten.
+    """Stop where an image lies in 0..1 without being black or binary: then 0..255 was forgotten.
 
     Raises:
-        InputError: no image exceeds 1 and at least one holds a fraction, or a value lies outside 0..255.
+        InputError: an image does not exceed 1 and holds a fraction, or a value lies outside 0..255.
     """
     ends = [torch.aminmax(image) for image in images]
     lowest, highest = min(float(low) for low, _ in ends), max(float(high) for _, high in ends)
@@ -141,11 +146,12 @@ def refuse_unit_scale(*images: Tensor) -> None:
         raise InputError(
             f"The images reach from {lowest:g} to {highest:g}; expected grey levels in 0..255. Window them first."
         )
-    if 0.0 < highest <= 1.0 and any(bool((image != image.round()).any()) for image in images):
-        raise InputError(
-            f"The largest value of the images is {highest:g}: they seem to be on the scale 0..1. Expected 0..255; "
-            "multiply by 255."
-        )
+    for image, (_, high), name in zip(images, ends, _names(len(images)), strict=True):
+        if 0.0 < float(high) <= 1.0 and bool((image != image.round()).any()):
+            raise InputError(
+                f"The largest value of {name} is {float(high):g}: it seems to be on the scale 0..1. Expected 0..255; "
+                "multiply by 255."
+            )
 
 
 def is_constant(images: Tensor) -> Tensor:

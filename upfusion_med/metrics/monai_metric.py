@@ -10,6 +10,7 @@ from torch import Tensor
 from upfusion_med.core import InputError, package_failure
 from upfusion_med.metrics.catalogue import metric_spec
 from upfusion_med.metrics.compute import compute_batch
+from upfusion_med.metrics.images import round_to_levels
 
 try:
     from monai.metrics import CumulativeIterationMetric
@@ -52,8 +53,9 @@ class FusionIterationMetric(CumulativeIterationMetric):
                 f"The sources have shape {None if y is None else tuple(y.shape)}; expected (B, 2, H, W) with the "
                 "visible or functional image first and the infrared image or MRI second."
             )
-        scale = 255.0 if self.unit_scale else 1.0
-        fused, a, b = y_pred * scale, y[:, :1] * scale, y[:, 1:] * scale
+        fused, a, b = y_pred, y[:, :1], y[:, 1:]
+        if self.unit_scale:
+            fused, a, b = (round_to_levels((x * 255.0).double()) for x in (fused, a, b))
         return compute_batch(fused, a, b, [self.key])[self.key].view(-1, 1)
 
     def aggregate(self, reduction: str | None = None) -> Any:

@@ -52,10 +52,11 @@ def validation_metrics(
     Pairs of which a metric is undefined do not count for it.
     """
     from upfusion_med.metrics import compute_batch
+    from upfusion_med.metrics.images import round_to_levels
 
     rows = []
     for pair in pairs:
-        first, second, fused = (255.0 * x for x in fuse_middle(network, pair, codes, device))
+        first, second, fused = (round_to_levels(255.0 * x) for x in fuse_middle(network, pair, codes, device))
         found = compute_batch(fused, first, second, METRICS, dtype=torch.float32)
         rows.append({key: value.item() for key, value in found.items()})
     means = {}
