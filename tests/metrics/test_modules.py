@@ -92,6 +92,16 @@ def test_the_monai_metric_aggregates_over_batches(cases: dict[str, Case]) -> Non
         metric(y_pred=fused / 255, y=a / 255)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "mean_batch", "mean_channel", "none"])
+def test_the_monai_metric_is_nan_and_not_0_where_no_pair_has_a_value(reduction: str) -> None:
+    pytest.importorskip("monai")
+    from upfusion_med.metrics.monai_metric import FusionIterationMetric
+
+    metric = FusionIterationMetric("q_cv", reduction=reduction)
+    metric(y_pred=torch.rand(2, 1, 32, 32), y=torch.zeros(2, 2, 32, 32))
+    assert metric.aggregate().isnan().all()
+
+
 def test_the_room_imports_neither_monai_nor_torchmetrics() -> None:
     code = (
         "import sys, upfusion_med.metrics as m; "

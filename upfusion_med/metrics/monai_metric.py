@@ -59,9 +59,10 @@ class FusionIterationMetric(CumulativeIterationMetric):
         return compute_batch(fused, a, b, [self.key])[self.key].view(-1, 1)
 
     def aggregate(self, reduction: str | None = None) -> Any:
-        """The reduced value over everything gathered since the last reset."""
+        """The reduced value over everything gathered since the last reset; NaN where no value is defined."""
         data = self.get_buffer()
         if not isinstance(data, torch.Tensor):
             raise InputError("Nothing was gathered yet; call the metric on a batch first.")
         value, not_nans = do_metric_reduction(data, reduction or self.reduction)
+        value = value.masked_fill(not_nans == 0, torch.nan)  # MONAI gives 0, which reads as a value
         return (value, not_nans) if self.get_not_nans else value
