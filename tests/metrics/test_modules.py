@@ -43,6 +43,17 @@ def test_undefined_values_are_counted_and_never_averaged(cases: dict[str, Case])
     assert any("left out" in reason for reason in summary["vif"].reasons)
 
 
+def test_a_batch_that_is_refused_leaves_nothing_behind(cases: dict[str, Case]) -> None:
+    fused, a, b = batch(cases)
+    metrics = FusionMetrics("en")
+    with pytest.raises(InputError, match="expected one shape"):
+        metrics.update(fused, a[:1], b)
+    outside = torch.stack((fused[0], fused[1] + 100.0))
+    with pytest.raises(InputError, match=r"expected grey levels in 0\.\.255"):
+        metrics.update(outside, a, b)
+    assert metrics.per_pair("en") == ()
+
+
 def test_nothing_gathered_and_after_reset_is_nan(cases: dict[str, Case]) -> None:
     metrics = FusionMetrics("en")
     assert math.isnan(metrics.compute()["en"])

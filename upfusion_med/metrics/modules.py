@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from upfusion_med.metrics.catalogue import resolve_names
 from upfusion_med.metrics.compute import Score, compute_detailed
-from upfusion_med.metrics.images import ImageLike, as_batch, round_to_levels
+from upfusion_med.metrics.images import ImageLike, prepare, round_to_levels
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,13 @@ class FusionMetrics:
             InputError: see `upfusion_med.metrics.compute_batch`.
         """
         scale = 255.0 if self.unit_scale else 1.0
-        images = [as_batch(x * scale, name) for x, name in ((fused, "the fused image"), (a, "a"), (b, "b"))]
+        images = prepare(fused * scale, a * scale, b * scale)
         if self.unit_scale and self.round_levels:
-            images = [round_to_levels(x) for x in images]  # nearly black ones too are known to be on 0..255 now
+            images = tuple(round_to_levels(x) for x in images)  # nearly black ones too are known to be on 0..255 now
+        found = []
         for one_fused, one_a, one_b in zip(*(image.split(1) for image in images), strict=True):
-            scores = compute_detailed(one_fused, one_a, one_b, self.keys, round_levels=self.round_levels)
+            found.append(compute_detailed(one_fused, one_a, one_b, self.keys, round_levels=self.round_levels))
+        for scores in found:  # all of the batch or, where one pair is refused, none
             for key, score in scores.items():
                 self._scores[key].append(score)
 
