@@ -43,6 +43,17 @@ def test_undefined_values_are_counted_and_never_averaged(cases: dict[str, Case])
     assert any("left out" in reason for reason in summary["vif"].reasons)
 
 
+def test_colour_pictures_keep_their_colours() -> None:
+    generator = np.random.default_rng(0)
+    fused, a, b = (generator.integers(0, 256, shape) for shape in ((20, 20, 3), (20, 20, 3), (20, 20)))
+    metrics, unit = FusionMetrics(("en", "hue_turned")), FusionMetrics(("en", "hue_turned"), unit_scale=True)
+    metrics.update(fused, a, b)
+    unit.update(fused / 255, a / 255, b / 255)
+    assert metrics.compute() == unit.compute() == compute(fused, a, b, ("en", "hue_turned"))
+    with pytest.raises(InputError, match="multiply by 255"):
+        metrics.update(fused / 255, a, b)
+
+
 def test_a_batch_that_is_refused_leaves_nothing_behind(cases: dict[str, Case]) -> None:
     fused, a, b = batch(cases)
     metrics = FusionMetrics("en")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from upfusion_med.metrics.catalogue import resolve_names
 from upfusion_med.metrics.compute import Score, compute_detailed
-from upfusion_med.metrics.images import ImageLike, prepare, round_to_levels
+from upfusion_med.metrics.images import ImageLike, as_colour_batch, is_colour, prepare, round_to_levels
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class FusionMetrics:
         """Add a batch of pairs.
 
         Args:
-            fused: (B, 1, H, W) in 0..255 (0..1 with ``unit_scale``), or a single image.
+            fused: (B, 1, H, W) or (B, 3, H, W) in 0..255 (0..1 with ``unit_scale``), or a single image.
             a: As ``fused``: visible or functional.
             b: As ``fused``: infrared or MRI.
 
@@ -70,9 +70,10 @@ class FusionMetrics:
             InputError: see `upfusion_med.metrics.compute_batch`.
         """
         scale = 255.0 if self.unit_scale else 1.0
-        images = prepare(fused * scale, a * scale, b * scale)
+        scaled = (fused * scale, a * scale, b * scale)
+        images = [as_colour_batch(x) if is_colour(x) else y for x, y in zip(scaled, prepare(*scaled), strict=True)]
         if self.unit_scale and self.round_levels:
-            images = tuple(round_to_levels(x) for x in images)  # nearly black ones too are known to be on 0..255 now
+            images = [round_to_levels(x) for x in images]  # nearly black ones too are known to be on 0..255 now
         found = []
         for one_fused, one_a, one_b in zip(*(image.split(1) for image in images), strict=True):
             found.append(compute_detailed(one_fused, one_a, one_b, self.keys, round_levels=self.round_levels))
