@@ -72,6 +72,17 @@ def test_a_method_with_missing_pairs_says_so_and_is_neither_ranked_nor_best(resu
     assert all(0 not in best for best in pet.best)
 
 
+def test_a_pair_that_nobody_has_a_result_for_leaves_ranks_best_values_and_lines() -> None:
+    values = [[[0.5], [np.nan], [0.7]], [[0.4], [np.nan], [0.6]], [[0.9], [np.nan], [np.nan]]]
+    table = table_of(values, list("xyz"), ("net", "average", "part"), ("scd",))
+    (section,) = build_results(table, PairList(get_data_set("msrs"), "all", table.pairs), title="x").sections
+    assert section.ranks[:2, 0].tolist() == [1, 2]
+    assert np.isnan(section.ranks[2, 0])
+    assert section.best == (frozenset({0}),)
+    assert section.lines[0].holders == ("net",)
+    assert (section.scored, section.pairs) == ((2, 2, 1), 3)
+
+
 def test_copies_are_not_ranked(results: Results) -> None:
     assert np.isnan(results.sections[0].ranks[results.table.row("copy-a")]).all()
     assert np.isfinite(results.sections[0].ranks[results.table.row("max")][results.table.metrics.index("vif")])

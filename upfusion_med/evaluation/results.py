@@ -204,7 +204,8 @@ def _section(
     sides = tuple(statistics.one_sided(table, by_group=by_group))
     scored = tuple(int(n) for n in table.scored.sum(axis=1))
     total = len(table.pairs)
-    complete = [n == total for n in scored]
+    # A pair that no method has a result for (its pictures cannot be read) leaves the others comparable.
+    complete = [n == table.scored.any(axis=0).sum() for n in scored]
     takes_part = [kind is not Kind.COPY and c for kind, c in zip(table.kinds, complete, strict=True)]
     allowed = [part and side.keeps_both for part, side in zip(takes_part, sides, strict=True)]
     best = statistics.best_methods(summary.mean, columns, allowed)
