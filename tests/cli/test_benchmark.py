@@ -53,6 +53,17 @@ def test_benchmark_writes_every_file(folders: Path) -> None:
     assert "OURS" in text
 
 
+def test_names_with_brackets_are_printed_as_they_are(folders: Path) -> None:
+    (folders / "b").rename(folders / "[b]")
+    (folders / "fused" / "3.png").unlink()
+    text = call(
+        "evaluate", "--fused", folders / "fused", "--a", folders / "a", "--b", folders / "[b]", "--metrics", "vif",
+        "-o", folders / "[out]", "--name", "U[ours] [/x]",
+    )  # fmt: skip
+    assert "U[ours] [/x]" in text
+    assert "[out]" in text
+
+
 def test_evaluate_scores_results_and_writes_only_where_it_is_told(folders: Path) -> None:
     call("evaluate", "--fused", folders / "fused", "--a", folders / "a", "--b", folders / "b", "--metrics", "vif")
     assert {f.name for f in folders.iterdir()} == {"a", "b", "fused"}

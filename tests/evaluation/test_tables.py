@@ -155,6 +155,12 @@ def test_latex_escapes_names_and_balances_its_braces(results: Results) -> None:
         assert {line.count(" & ") for line in lines} == {columns - 1}
 
 
+def test_latex_escapes_what_would_stop_it_in_a_name() -> None:
+    table = table_of([[[0.5]]], ["x"], (r"U^2~a\b",), ("scd",))
+    results = build_results(table, PairList(get_data_set("msrs"), "all", table.pairs), title="x")
+    assert r"U\^{}2\~{}a\textbackslash{}b & \textbf{0.500} & not judged \\" in tables.latex(results)
+
+
 def test_undefined_values_are_shown_as_a_dash(results: Results) -> None:
     line = next(x for x in tables.markdown(results).splitlines() if x.startswith("| copy-a |"))
     assert tables.UNDEFINED in line

@@ -35,7 +35,7 @@ def ablate(
     from upfusion_med.training.ablation.variants import cost_of, variants_of
 
     study = read_ablation_config(config)
-    console = Console()
+    console = Console(markup=False, emoji=False)
     if plan:
         model = study.training.get("model", "upfusion-tiny")
         table = Table("variant", "name", "GMAC", "trained parameters", "runs done")
@@ -55,5 +55,5 @@ def ablate(
         raise typer.Exit(130) from None
     files = write_tables(runs, Path(study.output))
     if not quiet:
-        console.print((Path(study.output) / "ablation.md").read_text(), soft_wrap=True, markup=False)
+        console.print((Path(study.output) / "ablation.md").read_text(), soft_wrap=True)
         console.print(f"Written: {', '.join(str(f) for f in files)}", soft_wrap=True)

@@ -83,7 +83,7 @@ def show(study: Study, comparison: VolumeComparison, name: str) -> None:
     from upfusion_med.evaluation.volume_ways import STEP_LEVELS, Way
 
     shape, spacing = study.mri.geometry.shape, study.mri.geometry.spacing_mm
-    console = Console()
+    console = Console(markup=False, emoji=False)
     console.print(
         f"{name}: {'x'.join(map(str, shape))} voxels, slices {spacing[study.axis]:.3g} mm apart, "
         f"{len(comparison.slices)} of them scored",

@@ -256,10 +256,11 @@ def show(results: Results, output: Path | None) -> None:
     """Print the means of every section."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from upfusion_med.evaluation.tables import shown
 
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names and paths may hold brackets
     longest = max(map(len, results.table.methods))
     for section in results.sections:
         columns = results.blocks(section)[0].columns
@@ -272,7 +273,7 @@ def show(results: Results, output: Path | None) -> None:
         table.add_column("one-sided?", no_wrap=True)
         for m, name in enumerate(results.table.methods):
             cells = [
-                ("[bold]{}[/bold]" if m in section.best[k] else "{}").format(shown(section.summary.mean[m, k], column))
+                Text(shown(section.summary.mean[m, k], column), style="bold" if m in section.best[k] else "")
                 for k, column in columns[:room]
             ]
             count = "" if section.scored[m] == section.pairs else f" ({section.scored[m]}/{section.pairs})"

@@ -196,11 +196,10 @@ def _failure_lines(results: Results) -> list[str]:
 
 
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "±": r"$\pm$", "–": "--",
-          "Δ": r"$\Delta$", "°": r"$^\circ$"}  # fmt: skip
+          "Δ": r"$\Delta$", "°": r"$^\circ$", "\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}"}  # fmt: skip
 
 
 def _tex(text: str) -> str:
-    text = text.replace("\\", r"\textbackslash ")
     return "".join(_LATEX.get(c, c) for c in text)
 
 
