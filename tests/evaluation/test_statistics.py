@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import wilcoxon
 
 from upfusion_med.core import Modality
 from upfusion_med.evaluation import statistics
@@ -96,6 +98,21 @@ def test_signed_rank_has_its_known_smallest_values() -> None:
     assert statistics.signed_rank(np.array([0.1, 0.2, 0.3, 0.4, 0.5])) == pytest.approx(2 / 2**5)
     assert statistics.signed_rank(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])) == pytest.approx(2 / 2**6)
     assert statistics.signed_rank(np.zeros(4)) == 1.0
+
+
+def test_signed_rank_of_few_tied_differences_is_exact() -> None:
+    assert statistics.signed_rank(np.ones(4)) == 2 / 2**4
+    differences = np.array([1.0, 1.0, 2.0, -2.0, 3.0, -1.0, 3.0])
+    ranks = np.array([2.0, 2.0, 4.5, 4.5, 6.5, 2.0, 6.5])
+    sums = [ranks[list(signs)].sum() for signs in product((False, True), repeat=7)]
+    assert statistics.signed_rank(differences) == pytest.approx(2 * np.mean(np.array(sums) <= 4.5 + 2.0))
+
+
+@pytest.mark.parametrize("count", [3, 20, 50, 51])
+def test_signed_rank_without_ties_is_that_of_scipy(count: int) -> None:
+    differences = np.random.default_rng(count).normal(0.2, 1.0, count)
+    expected = wilcoxon(differences, method="exact" if count <= 50 else "approx").pvalue
+    assert statistics.signed_rank(differences) == pytest.approx(expected, rel=1e-12)
 
 
 def test_signed_rank_does_not_see_zeros() -> None:

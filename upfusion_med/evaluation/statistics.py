@@ -25,6 +25,8 @@ BARELY = 0.05
 THROWN_AWAY = 0.60
 #: Fewer cases than this cannot give p < 0.05 in a two-sided signed-rank test (2 / 2^5 = 0.0625).
 FEWEST_CASES = 6
+#: Differences up to which the signed-rank test is exact.
+MOST_EXACT = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,15 +287,23 @@ def _compare_one(
 
 
 def signed_rank(differences: FloatArray) -> float:
-    """The p of Wilcoxon's two-sided signed-rank test (1945); zeros are left out, and p is 1 where nothing differs."""
-    from scipy.stats import wilcoxon
+    """The p of Wilcoxon's two-sided signed-rank test (1945); zeros are left out, and p is 1 where nothing differs.
+
+    Exact up to `MOST_EXACT` differences, tied ones (which share the mean of their ranks) too; the normal law beyond.
+    """
+    from scipy.stats import rankdata, wilcoxon
 
     rest = differences[differences != 0]
     if rest.size == 0:
         return 1.0
-    tied = np.unique(np.abs(rest)).size < rest.size
-    exact = rest.size <= 50 and not tied
-    return float(wilcoxon(rest, method="exact" if exact else "approx").pvalue)
+    if rest.size > MOST_EXACT:
+        return float(wilcoxon(rest, method="approx").pvalue)
+    doubled = np.rint(2.0 * rankdata(np.abs(rest))).astype(np.int64)  # whole numbers, as shared ranks are halves
+    ways = np.ones(1)  # in how many of the 2^n signings the positive ranks add up to 0, 1, 2 …
+    for rank in doubled:
+        ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))
+    smaller = min(doubled[rest > 0].sum(), doubled[rest < 0].sum())
+    return min(1.0, float(2.0 * ways[: smaller + 1].sum() / 2.0**rest.size))
 
 
 def holm(p: Sequence[float]) -> list[float]:
