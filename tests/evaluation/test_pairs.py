@@ -93,6 +93,22 @@ def test_a_table_without_its_columns_is_refused(atlas: Path) -> None:
         find_pairs(HARVARD, atlas)
 
 
+def test_lists_and_tables_saved_with_a_byte_order_mark_are_read(atlas: Path, tmp_path: Path) -> None:
+    table = atlas / "splits.csv"
+    table.write_text(table.read_text(), encoding="utf-8-sig")
+    assert find_pairs(HARVARD, atlas).split == "test"
+    (tmp_path / "list.txt").write_text("sa_21\n", encoding="utf-8-sig")
+    assert read_pair_list(tmp_path / "list.txt") == [("", "sa_21")]
+
+
+@pytest.mark.parametrize("row", [b"CT-MRI\n", "CT-MRI,1001,1,test,Müller\n".encode("latin-1")])
+def test_a_table_that_is_cut_short_or_not_in_utf_8_is_refused(atlas: Path, row: bytes) -> None:
+    table = atlas / "splits.csv"
+    table.write_bytes(table.read_bytes() + row)
+    with pytest.raises(InputError, match=r"splits\.csv cannot be read"):
+        find_pairs(HARVARD, atlas)
+
+
 def test_a_list_chooses_pairs_of_any_split(atlas: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("# chosen\nCT-MRI/3001.png  # a dev pair\nsa_21\n")
     chosen = choose_pairs(find_pairs(HARVARD, atlas, "all"), read_pair_list(tmp_path / "list.txt"), "mine")

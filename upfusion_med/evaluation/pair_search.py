@@ -114,14 +114,16 @@ def _below(root: Path, path: str) -> Path | None:
 
 def _read_table(path: Path) -> dict[tuple[str, str], Mapping[str, str]]:
     needed = {"modality", "name", "split"}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not needed <= set(reader.fieldnames or ()):
-            raise InputError(
-                f"{path} has the columns {', '.join(reader.fieldnames or ())}; expected at least "
-                f"{', '.join(sorted(needed))}."
-            )
-        return {(row["modality"], Path(row["name"]).stem): row for row in reader}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if needed <= set(reader.fieldnames or ()):
+                return {(row["modality"], Path(row["name"]).stem): row for row in reader}
+    except (UnicodeDecodeError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}); expected a whole table in UTF-8.") from error
+    raise InputError(
+        f"{path} has the columns {', '.join(reader.fieldnames or ())}; expected at least {', '.join(sorted(needed))}."
+    )
 
 
 def _apply_table(

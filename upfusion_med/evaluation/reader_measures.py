@@ -123,7 +123,7 @@ def read_colour_scales(root: Path) -> dict[str, ColourScale]:
     if not path.is_file():
         return {}
     colours: dict[str, list[tuple[int, float, float, float]]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         try:
             for row in csv.DictReader(file):
                 entry = (int(row["index"]), float(row["r"]), float(row["g"]), float(row["b"]))

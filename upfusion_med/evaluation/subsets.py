@@ -85,7 +85,7 @@ def read_pair_list(path: Path) -> list[tuple[str, str]]:
         InputError: the file cannot be read or is empty.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The list of pairs {path} cannot be read; expected a text file, one name a line.") from error
     names = []
