@@ -199,7 +199,8 @@ _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{"
           "Δ": r"$\Delta$", "°": r"$^\circ$", "\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}"}  # fmt: skip
 
 
-def _tex(text: str) -> str:
+def latex_text(text: str) -> str:
+    """A text with what LaTeX would take for commands escaped."""
     return "".join(_LATEX.get(c, c) for c in text)
 
 
@@ -218,25 +219,26 @@ def _latex_table(results: Results, section: Section, block: Block) -> list[str]:
     lines = [
         r"\begin{table}[t]",
         r"\centering",
-        rf"\caption{{{_tex(caption)}}}",
+        rf"\caption{{{latex_text(caption)}}}",
         rf"\begin{{tabular}}{{l{'c' * len(block.columns)}l}}",
         r"\toprule",
-        " & ".join(map(_tex, heads)) + r" \\",
+        " & ".join(map(latex_text, heads)) + r" \\",
         r"\midrule",
     ]
     for m in range(len(results.table.methods)):
         cells = _cells(section, block.columns, m, (r"\textbf{", "}"), r"$\pm$")
-        label = _tex(_label(results, section, m))
-        row = [label, *(c.replace(UNDEFINED, "--") for c in cells), _tex(section.sides[m].value)]
+        label = latex_text(_label(results, section, m))
+        row = [label, *(c.replace(UNDEFINED, "--") for c in cells), latex_text(section.sides[m].value)]
         lines.append(" & ".join(row) + r" \\")
     best = lines_of(section, block)
     lines += [r"\midrule"] if best else []
     for line in best:
         held = [f"{value} ({who})" if who else "" for value, who in held_values(line, block)]
-        lines.append(" & ".join([rf"\textit{{{_tex(line.name)}}}", *map(_tex, held), ""]) + r" \\")
+        lines.append(" & ".join([rf"\textit{{{latex_text(line.name)}}}", *map(latex_text, held), ""]) + r" \\")
     published = _rows_for(section.published, block)
     lines += [r"\midrule"] if published else []
     for paper in published:
-        cells = [rf"\textit{{{_tex(paper.method)}}} ({_tex(paper.mark)})", *_published(paper, block.columns), ""]
+        who = rf"\textit{{{latex_text(paper.method)}}} ({latex_text(paper.mark)})"
+        cells = [who, *_published(paper, block.columns), ""]
         lines.append(" & ".join(cells) + r" \\")
     return [*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]

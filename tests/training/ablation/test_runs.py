@@ -139,6 +139,10 @@ def test_wrong_configurations_are_told(study, tmp_path):
         replace(study, seeds=(0, 0))
     with pytest.raises(UsageError, match="every"):
         replace(study, every={"test": 0})
+    with pytest.raises(UsageError, match="no metric nosuch; expected some of q_ncie"):
+        replace(study, metrics=("vif", "nosuch"))
+    with pytest.raises(UsageError, match="names the split testing; expected some of test, dev, all"):
+        replace(study, every={"testing": 1})
     path.write_text("[]")
     with pytest.raises(UsageError, match="holds a list"):
         read_ablation_config(path)

@@ -90,6 +90,28 @@ def test_tables_hold_means_spreads_and_what_each_part_is_worth(runs, tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("metric", "heading"), [("q_cv", "$Q_{CV}$"), ("mse", "MSE"), ("n_abf", r"N\_ABF"), ("ssim_l1", "SSIM (L=1)")]
+)
+def test_any_metric_can_be_shown_and_lower_may_be_better(runs, metric: str, heading: str):
+    turn = 1 if metric == "ssim_l1" else -1
+
+    def turned(run: AblationRun) -> AblationRun:
+        scores = {pair: {metric: turn * s["vif"] + 1.0} for pair, s in run.scores["test"].items()}
+        return replace(run, facts={**run.facts, "metrics": [metric]}, scores={"test": scores})
+
+    other = [turned(r) for r in runs[:6]]
+    rows = rows_of(other)
+    (difference,) = differences_of(rows)
+    assert difference.verdict is Verdict.HELPS
+    assert np.sign(difference.mean) == turn
+    text = markdown(other, rows, [])
+    assert "| label full | **" in text
+    assert "| label no-gam | **" not in text
+    assert ("lower is better)" in text) == (turn < 0)
+    assert f"Variant & {heading} " in latex(rows)
+
+
 def test_without_held_out_scenes_no_loss_is_compared(runs):
     blind = [replace(r, validation_loss=float("nan")) for r in runs]
     assert loss_differences_of(blind) == []

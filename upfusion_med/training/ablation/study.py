@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from upfusion_med.core import UsageError
+from upfusion_med.evaluation.columns import known_metrics
+from upfusion_med.evaluation.datasets import get_data_set
+from upfusion_med.evaluation.pairs import EVERYTHING
 from upfusion_med.training.configuration import check_texts, config_from, read_fields
 
 #: Columns of the paper's ablation (facts A.6), and the fidelity to each source.
@@ -50,6 +53,15 @@ class AblationConfig:
             raise UsageError(f"The seeds are {list(self.seeds)}; expected one or more different numbers.")
         if any(step < 1 for step in self.every.values()) or not self.every:
             raise UsageError(f"'every' is {dict(self.every)}; expected splits with numbers of 1 or more.")
+        self._check_scoring()
+
+    def _check_scoring(self) -> None:
+        """Refuse at once what would fail when the first network has been trained."""
+        known, splits = known_metrics(medical=True), (*get_data_set("harvard").splits, EVERYTHING)
+        if unknown := [m for m in self.metrics if m not in known]:
+            raise UsageError(f"There is no metric {', '.join(unknown)}; expected some of {', '.join(known)}.")
+        if unknown := [s for s in self.every if s not in splits]:
+            raise UsageError(f"'every' names the split {', '.join(unknown)}; expected some of {', '.join(splits)}.")
 
     def _check_kinds(self) -> None:
         if not isinstance(self.training, Mapping):

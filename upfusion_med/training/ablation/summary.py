@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from upfusion_med.evaluation.columns import column
 from upfusion_med.training.ablation.runs import AblationRun
 from upfusion_med.training.ablation.variants import FULL
 
@@ -16,6 +17,8 @@ from upfusion_med.training.ablation.variants import FULL
 ALL_KINDS = "mean of kinds"
 #: Stands where the split of a difference would: the loss on held-out crops of infrared-visible pairs.
 HELD_OUT = "held-out infrared-visible crops"
+#: Stands where the metric of a difference would: the loss, its sign turned.
+LOSS = "loss"
 #: Metrics that decide whether a part earns its place.
 JUDGES = ("q_p", "vif", "q_abf", "ssim")
 CONFIDENCE = 0.95
@@ -69,7 +72,7 @@ class Difference:
     Attributes:
         split: ``dev`` or ``test``, or `HELD_OUT`.
         variant: Name of the variant.
-        metric: Key of the metric, or ``loss``.
+        metric: Key of the metric, or `LOSS`.
         values: One difference per seed, of the means over kinds; a loss has its sign turned, so that more is better.
         low: Lower end of the 95 % interval of the mean (Student's t); NaN for one seed.
         high: Its upper end.
@@ -89,14 +92,20 @@ class Difference:
 
     @property
     def verdict(self) -> Verdict:
-        """Helps or hurts where the interval leaves out 0; leans where every seed agrees; otherwise open."""
-        if self.low > 0:
+        """Helps or hurts where the interval leaves out 0; leans where every seed agrees; otherwise open.
+
+        Where lower is better the sign is turned; open where neither is.
+        """
+        turn = 1 if self.metric == LOSS else column(self.metric).better or 0
+        low, high = sorted((turn * self.low, turn * self.high))
+        gains = [turn * v for v in self.values]
+        if low > 0:
             return Verdict.HELPS
-        if self.high < 0:
+        if high < 0:
             return Verdict.HURTS
-        if len(self.values) > 1 and all(v > 0 for v in self.values):
+        if len(gains) > 1 and all(v > 0 for v in gains):
             return Verdict.LEANS_FOR
-        if len(self.values) > 1 and all(v < 0 for v in self.values):
+        if len(gains) > 1 and all(v < 0 for v in gains):
             return Verdict.LEANS_AGAINST
         return Verdict.OPEN
 
@@ -142,7 +151,7 @@ def loss_differences_of(runs: Sequence[AblationRun]) -> list[Difference]:
     for variant, by_seed in losses.items():
         if variant != FULL and not np.isnan(list(by_seed.values())).any():
             gain = np.array([loss - losses[FULL][seed] for seed, loss in by_seed.items()])
-            found.append(Difference(HELD_OUT, variant, "loss", tuple(gain.tolist()), *interval(gain)))
+            found.append(Difference(HELD_OUT, variant, LOSS, tuple(gain.tolist()), *interval(gain)))
     return found
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from upfusion_med.evaluation.columns import column
+from upfusion_med.evaluation.statistics import best_methods
+from upfusion_med.evaluation.tables import latex_text
 from upfusion_med.training.ablation.runs import AblationRun
 from upfusion_med.training.ablation.summary import (
     ALL_KINDS,
@@ -24,8 +28,8 @@ from upfusion_med.training.ablation.summary import (
 )
 from upfusion_med.training.ablation.variants import FULL, VARIANTS
 
-#: Metric keys to headings; keys that are not here are shown as they are.
-LABELS = {"q_ncie": "Q_NCIE", "q_p": "Q_P", "vif": "VIF", "ssim": "SSIM", "q_abf": "Q_ABF", "vif_a": "VIF A", "vif_b": "VIF B"}  # fmt: skip  # noqa: E501
+#: Headings that differ from those of the benchmark.
+_LABELS = {"vif_a": "VIF A", "vif_b": "VIF B"}
 _PARTS = {v.name: v.part for v in VARIANTS}
 
 
@@ -74,14 +78,27 @@ def _csv(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     return stream.getvalue()
 
 
+def _label(metric: str) -> str:
+    return _LABELS.get(metric) or column(metric).label
+
+
 def _shown(row: Row) -> str:
-    digits = 4 if row.metric == "q_ncie" else 3
+    digits = column(row.metric).decimals
     spread = "" if math.isnan(row.sd) else f" ± {row.sd:.{digits}f}"
     return f"{row.mean:.{digits}f}{spread}"
 
 
-def _best(rows: Sequence[Row]) -> float:
-    return max(round(r.mean, 4 if r.metric == "q_ncie" else 3) for r in rows)
+def _best(rows: Sequence[Row]) -> set[str]:
+    """Variants with the best mean of one metric."""
+    means = np.array([[row.mean] for row in rows])
+    (best,) = best_methods(means, [column(rows[0].metric)], [True] * len(rows))
+    return {rows[k].variant for k in best}
+
+
+def _wish(metrics: Sequence[str]) -> str:
+    """Which way is better."""
+    others = [f"{_label(m)}: {column(m).wish}" for m in metrics if column(m).better != 1]
+    return "higher is better" + (f" ({'; '.join(others)})" if others else "")
 
 
 def _blocks(rows: Sequence[Row]) -> list[tuple[str, str, list[str], dict[tuple[str, str], Row]]]:
@@ -105,7 +122,7 @@ def markdown(runs: Sequence[AblationRun], rows: Sequence[Row], differences: Sequ
     lines = [
         f"Budget: {runs[0].steps} steps a run, batch {training.get('batch', 8)}, crops of {training.get('side', 128)}, "
         f"{len(seeds)} seeds, {len(runs)} runs, {minutes:.0f} minutes of processor time for the training. "
-        f"Scored pairs: {counts}. Mean ± standard deviation over seeds; higher is better.",
+        f"Scored pairs: {counts}. Mean ± standard deviation over seeds; {_wish(metrics)}.",
         "",
         "| variant | GMAC (256x256) | trained parameters | loss, held-out infrared-visible crops |",
         "| --- | --- | --- | --- |",
@@ -116,14 +133,14 @@ def markdown(runs: Sequence[AblationRun], rows: Sequence[Row], differences: Sequ
         spread = f" ± {losses.std(ddof=1):.4f}" if len(own) > 1 else ""
         lines.append(f"| {own[0].label} | {own[0].gmacs:.2f} | {own[0].trained:,} | {losses.mean():.4f}{spread} |")
     for split, kind, variants, cells in _blocks(rows):
-        lines += ["", f"### {split}, {kind}", "", "| variant | " + " | ".join(LABELS.get(m, m) for m in metrics) + " |"]
+        lines += ["", f"### {split}, {kind}", "", "| variant | " + " | ".join(map(_label, metrics)) + " |"]
         lines.append("| --- |" + " --- |" * len(metrics))
         best = {m: _best([cells[v, m] for v in variants]) for m in metrics}
         for variant in variants:
             shown = []
             for m in metrics:
-                row, text = cells[variant, m], _shown(cells[variant, m])
-                shown.append(f"**{text}**" if round(row.mean, 4 if m == "q_ncie" else 3) == best[m] else text)
+                text = _shown(cells[variant, m])
+                shown.append(f"**{text}**" if variant in best[m] else text)
             lines.append(f"| {cells[variant, metrics[0]].label} | " + " | ".join(shown) + " |")
     lines += _worth(differences, loss_differences_of(runs), {r.variant: r.label for r in rows})
     return "\n".join(lines) + "\n"
@@ -139,7 +156,7 @@ def _worth(differences: Sequence[Difference], losses: Sequence[Difference], labe
         ]
     for split in dict.fromkeys(d.split for d in differences):
         lines += ["", f"### What each part is worth, {split}", ""]
-        lines.append("| without | " + " | ".join(LABELS[m] for m in judges) + " | earns its place |")
+        lines.append("| without | " + " | ".join(map(_label, judges)) + " | earns its place |")
         lines.append("| --- |" + " --- |" * (len(judges) + 1))
         for variant in dict.fromkeys(d.variant for d in differences):
             own = {d.metric: d for d in differences if d.split == split and d.variant == variant}
@@ -162,7 +179,7 @@ def latex(rows: Sequence[Row]) -> str:
             continue
         metrics = list(dict.fromkeys(m for _, m in cells))
         best = {m: _best([cells[v, m] for v in variants]) for m in metrics}
-        heads = " & ".join("$" + LABELS[m].replace("_", "_{", 1) + "}$" if "_" in LABELS.get(m, m) else LABELS.get(m, m) for m in metrics)  # fmt: skip  # noqa: E501
+        heads = " & ".join(_latex_label(m) for m in metrics)
         lines += [
             rf"% {split}, {kind}, mean and standard deviation over seeds",
             r"\begin{tabular}{l" + "c" * len(metrics) + "}",
@@ -173,13 +190,16 @@ def latex(rows: Sequence[Row]) -> str:
         for variant in variants:
             shown = []
             for m in metrics:
-                row = cells[variant, m]
-                text = _shown(row).replace(" ± ", r" \pm ")
-                bold = round(row.mean, 4 if m == "q_ncie" else 3) == best[m]
-                shown.append(rf"$\mathbf{{{text}}}$" if bold else f"${text}$")
+                text = _shown(cells[variant, m]).replace(" ± ", r" \pm ")
+                shown.append(rf"$\mathbf{{{text}}}$" if variant in best[m] else f"${text}$")
             name = cells[variant, metrics[0]].label
             lines.append(f"{name} & " + " & ".join(shown) + r" \\")
             if variant == FULL:
                 lines.append(r"\midrule")
         lines += [r"\bottomrule", r"\end{tabular}", ""]
     return "\n".join(lines)
+
+
+def _latex_label(metric: str) -> str:
+    label = _label(metric)
+    return f"$Q_{{{label[2:]}}}$" if re.fullmatch("Q_[A-Z]+", label) else latex_text(label)
