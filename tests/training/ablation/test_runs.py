@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -112,6 +113,19 @@ def test_a_run_that_a_signal_ends_early_is_not_scored_and_goes_on_later(study, t
     (run,) = run_ablation(longer)
     assert run.steps == 3
     assert run.cpu_seconds > 1000, "the time of both sessions"
+
+
+def test_scores_of_pairs_of_another_folder_do_not_count_and_the_training_is_kept(study, tmp_path, monkeypatch):
+    study = replace(study, seeds=(0,), variants=("full",))
+    (run,) = run_ablation(study)
+    other = shutil.copytree(study.harvard, tmp_path / "other")
+    for picture in (other / "CT-MRI" / "CT").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(picture))).save(picture)
+
+    monkeypatch.setattr(trainer.Trainer, "train_step", None)
+    (again,) = run_ablation(replace(study, harvard=str(other)))
+    assert again.scores["test"].keys() == run.scores["test"].keys()
+    assert again.scores != run.scores
 
 
 def test_the_plan_shows_cost_without_training(study, tmp_path, monkeypatch):

@@ -55,6 +55,7 @@ def facts_of(config: AblationConfig, variant: Variant, seed: int) -> dict[str, A
         "training": dict(config.training),
         "overrides": dict(variant.overrides),
         "seed": seed,
+        "harvard": config.harvard,
         "every": dict(config.every),
         "metrics": config.metrics,
     }
