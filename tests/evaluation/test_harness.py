@@ -6,18 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from upfusion_med.core import UsageError
+from upfusion_med.core import RuntimeFailure, UsageError
 from upfusion_med.evaluation import harness, store
 from upfusion_med.evaluation.datasets import folder_pair, get_data_set
 from upfusion_med.evaluation.methods import FolderMethod, Method, RuleMethod, model_method
 from upfusion_med.evaluation.pair_search import find_pairs
-from upfusion_med.evaluation.pairs import pairs_of_folders
+from upfusion_med.evaluation.pairs import Pair, pairs_of_folders
+from upfusion_med.evaluation.picture_levels import Levels
 from upfusion_med.metrics import compute
 
 from .conftest import disc, save, warm
@@ -195,6 +197,23 @@ def test_processes_give_the_same_numbers_as_one(atlas: Path, tmp_path: Path, wei
     both = harness.run_benchmark(pairs, methods, ("vif", "q_p"), tmp_path / "two", jobs=2)
     np.testing.assert_array_equal(alone.values, both.values)
     assert (tmp_path / "one/scores/laplacian.jsonl").exists()
+
+
+class Killed(RuleMethod):
+    """Ends its process at pair 3, as the system does where memory runs out."""
+
+    def fuse(self, pair: Pair, a: Levels, b: Levels) -> Levels:
+        if pair.name == "3":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fuse(pair, a, b)
+
+
+def test_a_worker_that_the_system_kills_is_told_in_words_and_earlier_scores_are_kept(folders, tmp_path: Path) -> None:
+    pairs = pairs_of_folders(ANY, *folders("1", "2", "3"))
+    harness.run_benchmark(replace(pairs, pairs=pairs.pairs[:1]), rules("average"), ("en",), tmp_path / "run")
+    with pytest.raises(RuntimeFailure, match=r"One of 2 worker processes .* fewer --jobs"):
+        harness.run_benchmark(pairs, [Killed("average")], ("en",), tmp_path / "run", jobs=2)
+    assert (tmp_path / "run" / "scores" / "average.jsonl").read_text().count("\n") >= 1
 
 
 def alive_in_group(group: int) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -14,7 +15,15 @@ from threading import Thread
 
 import numpy as np
 
-from upfusion_med.core import InputError, MissingPackageError, Progress, SilentProgress, UpFusionError, UsageError
+from upfusion_med.core import (
+    InputError,
+    MissingPackageError,
+    Progress,
+    RuntimeFailure,
+    SilentProgress,
+    UpFusionError,
+    UsageError,
+)
 from upfusion_med.evaluation import reader_measures
 from upfusion_med.evaluation.columns import READER_KEYS
 from upfusion_med.evaluation.methods import Kind, Method, check_names
@@ -189,6 +198,9 @@ def run_benchmark(
 
     Returns:
         The cube of scores; what failed is listed in it.
+
+    Raises:
+        RuntimeFailure: a worker process was killed.
     """
     progress = progress or SilentProgress()
     check_names(list(methods))
@@ -287,6 +299,11 @@ def _outcomes(bench: Bench, tasks: list[Task], jobs: int) -> Iterator[tuple[Task
     with ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (bench,)) as pool:
         try:
             yield from zip(tasks, pool.map(_work, tasks), strict=True)
+        except BrokenProcessPool as error:
+            raise RuntimeFailure(
+                f"One of {jobs} worker processes ended suddenly; mostly the system ends one where memory runs out. "
+                "The scores so far are kept; run the same command again with fewer --jobs."
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
