@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,15 @@ def test_benchmark_writes_every_file(folders: Path) -> None:
     assert {r["method"] for r in rows(out / "per_pair.csv")} == {"OURS", "max", "average"}
     assert {r["reference"] for r in rows(out / "tests.csv")} == {"OURS"}
     assert "OURS" in text
+
+
+def test_columns_that_do_not_fit_are_counted_and_no_files_are_promised_where_none_are_written(folders: Path) -> None:
+    words = ("evaluate", "--fused", folders / "fused", "--a", folders / "a", "--b", folders / "b", "--metrics", "all")
+    text = call(*words)
+    hidden = int(re.search(r"(\d+) more columns are not shown here; --output writes them to files", text)[1])
+    assert "they are in the files" in call(*words, "-o", folders / "out")
+    measured = {r["metric"] for r in rows(folders / "out" / "summary.csv") if r["mean"]}
+    assert hidden + text.splitlines()[2].count("┃") - 3 == len(measured)
 
 
 def test_names_with_brackets_are_printed_as_they_are(folders: Path) -> None:

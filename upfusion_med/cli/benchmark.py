@@ -254,6 +254,7 @@ def run(
 
 def show(results: Results, output: Path | None) -> None:
     """Print the means of every section."""
+    import numpy as np
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -265,7 +266,7 @@ def show(results: Results, output: Path | None) -> None:
     for section in results.sections:
         columns = results.blocks(section)[0].columns
         room = max((console.width - longest - 20) // 9, 1)
-        left_out = len(columns) - room
+        left_out = int(np.isfinite(section.summary.mean).any(axis=0).sum()) - len(columns[:room])
         table = Table(title=f"{section.name}: {section.about}", title_justify="left")
         table.add_column("method", no_wrap=True)
         for _, column in columns[:room]:
@@ -280,7 +281,8 @@ def show(results: Results, output: Path | None) -> None:
             table.add_row(name + count, *cells, section.sides[m].value)
         console.print(table)
         if left_out > 0:
-            console.print(f"{left_out} more columns are in the files; this window is too narrow for them.", style="dim")
+            where = "--output writes them to files" if output is None else "they are in the files"
+            console.print(f"{left_out} more columns are not shown here; {where}.", style="dim")
     for note in results.pairs.notes:
         console.print(note, style="yellow", soft_wrap=True)
     if output is not None:
