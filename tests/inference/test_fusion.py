@@ -11,7 +11,17 @@ import SimpleITK as sitk
 from pydicom import dcmread
 
 from tests.inference.maximum_backend import MaximumBackend
-from upfusion_med.core import Blend, FuseSettings, InputError, Modality, OutputFormat, Registering, UsageError, Volume
+from upfusion_med.core import (
+    Blend,
+    FuseSettings,
+    InputError,
+    Modality,
+    OutputFormat,
+    Registering,
+    SliceAxis,
+    UsageError,
+    Volume,
+)
 from upfusion_med.inference import fuse
 from upfusion_med.inference.modality_choice import choose_modality
 from upfusion_med.inference.preparation import prepare
@@ -312,6 +322,22 @@ def test_every_format_is_written_and_the_attribution_with_it(study, tmp_path):
     assert len({str(h.StudyInstanceUID) for h in headers}) == 1
     assert len({str(h.FrameOfReferenceUID) for h in headers}) == 1
     assert len({int(h.SeriesNumber) for h in headers}) == len({str(h.SeriesInstanceUID) for h in headers}) == 3
+
+
+@pytest.mark.parametrize("axis", list(SliceAxis))
+def test_a_volume_of_one_slice_is_not_cut_into_lines(study, tmp_path, axis):
+    coronal = [v.with_array(np.asarray(v.array)[:, n : n + 1]) for v, n in zip(study, (18, 9), strict=True)]
+    seen = []
+
+    class Watched(MaximumBackend):
+        def fuse(self, functional, mri, context):
+            seen.append(functional.shape)
+            return super().fuse(functional, mri, context)
+
+    result = fuse(*coronal, FuseSettings(modality=Modality.PET, axis=axis), backend=Watched())
+    assert seen == [(1, 40, 16)]
+    result.save(tmp_path / "out", [OutputFormat.PNG_STACK])
+    assert [p.name for p in (tmp_path / "out" / "slices_png").iterdir()] == ["coronal_0001.png"]
 
 
 def test_the_way_of_a_study_does_not_import_torch():

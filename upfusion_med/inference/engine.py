@@ -20,6 +20,14 @@ REPRESENTATIVE_PART = 0.5
 SMALLEST_SIDE = 16
 
 
+def slice_direction(geometry: Geometry, asked: SliceAxis) -> SliceAxis:
+    """The direction asked for; that across the slice in a volume of a single one, which is not cut into lines."""
+    if geometry.shape.count(1) != 1:
+        return asked
+    across, _ = geometry.closest_world_axes()[geometry.shape.index(1)]
+    return next(direction for direction in SliceAxis if direction.world_axis == across)
+
+
 def slice_axis(geometry: Geometry, axis: SliceAxis) -> int:
     """The array axis that runs closest along the anatomical direction, also in oblique grids."""
     return next(k for k, (world, _) in enumerate(geometry.closest_world_axes()) if world == axis.world_axis)

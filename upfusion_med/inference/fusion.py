@@ -19,6 +19,7 @@ from upfusion_med.core import (
     OutputFormat,
     Progress,
     SilentProgress,
+    SliceAxis,
     Volume,
 )
 from upfusion_med.inference import blending, engine
@@ -107,9 +108,16 @@ class Study:
     functional_study: SourceStudy | None = None
 
     @property
+    def direction(self) -> SliceAxis:
+        """Direction of the slices; a picture is one slice."""
+        if self.mri.is_picture:
+            return SliceAxis.AXIAL
+        return engine.slice_direction(self.mri.geometry, self.settings.axis)
+
+    @property
     def axis(self) -> int:
         """Array axis along which the slices are stacked."""
-        return 2 if self.mri.is_picture else engine.slice_axis(self.mri.geometry, self.settings.axis)
+        return engine.slice_axis(self.mri.geometry, self.direction)
 
     @property
     def display_mri(self) -> FloatArray:
@@ -264,7 +272,7 @@ def finish(
         functional_study=study.functional_study,
         attribution=attributed,
         transform=prepared.alignment.matrix,
-        axis=settings.axis,
+        axis=study.direction,
     )
 
 
