@@ -340,6 +340,19 @@ def test_a_volume_of_one_slice_is_not_cut_into_lines(study, tmp_path, axis):
     assert [p.name for p in (tmp_path / "out" / "slices_png").iterdir()] == ["coronal_0001.png"]
 
 
+@pytest.mark.parametrize("wanted", [f for f in OutputFormat if f.is_dicom or f.is_pictures])
+def test_a_sheared_mri_is_refused_before_any_work_where_slices_are_wanted(study, wanted):
+    mri, pet = study
+    affine = np.array(mri.affine)
+    affine[:3, 0] += 0.2 * affine[:3, 1]
+    sheared = Volume(mri.array, affine)
+    settings = FuseSettings(lut="no table: found later than the shear")
+    with pytest.raises(InputError, match="sheared"):
+        fuse(sheared, pet, settings, backend=MaximumBackend(), formats=[OutputFormat.NIFTI, wanted])
+    with pytest.raises(UsageError, match="no table"):
+        fuse(sheared, pet, settings, backend=MaximumBackend(), formats=[OutputFormat.NIFTI, OutputFormat.NRRD])
+
+
 def test_the_way_of_a_study_does_not_import_torch():
     code = "import upfusion_med.core, upfusion_med.io, upfusion_med.transforms, upfusion_med.inference, sys; " \
            "import upfusion_med.inference.fusion; print('torch' in sys.modules)"  # fmt: skip

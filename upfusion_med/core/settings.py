@@ -78,6 +78,11 @@ class OutputFormat(str, Enum):
         """Whether it is written into the study of the sources."""
         return self in (OutputFormat.DICOM, OutputFormat.DICOM_MULTIFRAME, OutputFormat.PARAMETRIC_MAP)
 
+    @property
+    def is_pictures(self) -> bool:
+        """Whether it shows a volume slice by slice in pictures."""
+        return self in (OutputFormat.PNG_STACK, OutputFormat.TIFF_STACK, OutputFormat.CINE)
+
     @classmethod
     def named(cls, words: Iterable[str] | str) -> tuple[OutputFormat, ...]:
         """Formats by their words, a list or separated by commas.

@@ -31,7 +31,7 @@ from upfusion_med.inference.modality_choice import ModalityChoice, choose_modali
 from upfusion_med.inference.preparation import Prepared, paint, prepare
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
-from upfusion_med.io import SourceStudy, load_source
+from upfusion_med.io import SourceStudy, load_source, slice_stack
 
 Source = Volume | str | os.PathLike[str]
 
@@ -203,12 +203,14 @@ def prepare_study(
 
     Raises:
         InputError: the images cannot be fused: constant, not finite, of the wrong kind, not in one space; or they are
-            of different patients, and DICOM is wanted.
+            of different patients, and DICOM is wanted; or the MRI is sheared, and slices are wanted.
         UsageError: a wrong setting.
     """
     two_patients = bool(mri_study and functional_study and not mri_study.is_same_patient(functional_study))
-    if two_patients and not mri.is_picture and any(f.is_dicom for f in formats):
-        raise InputError(f"{_TWO_PATIENTS} Choose other formats, or images of one patient.")
+    if not mri.is_picture:
+        if two_patients and any(f.is_dicom for f in formats):
+            raise InputError(f"{_TWO_PATIENTS} Choose other formats, or images of one patient.")
+        _check_slices(mri, settings, mri_study, formats)
     choice = choose_modality(settings.modality, functional, path)
     prepared = prepare(mri, functional, choice, settings, progress or SilentProgress())
     if two_patients:
@@ -274,6 +276,17 @@ def finish(
         transform=prepared.alignment.matrix,
         axis=study.direction,
     )
+
+
+def _check_slices(
+    mri: Volume, settings: FuseSettings, mri_study: SourceStudy | None, formats: Collection[OutputFormat]
+) -> None:
+    """Refuse a sheared MRI for formats of slices, which lie straight above each other."""
+    if any(f.is_dicom for f in formats):
+        slice_stack(mri.array, mri.affine, like=mri_study.orientation if mri_study is not None else None)
+    if any(f.is_pictures for f in formats):
+        direction = engine.slice_direction(mri.geometry, settings.axis)
+        slice_stack(mri.array, mri.affine, axis=engine.slice_axis(mri.geometry, direction))
 
 
 def _path(source: Source) -> Path | None:

@@ -24,6 +24,7 @@ from upfusion_med.io.loading import load_source, load_volume
 from upfusion_med.io.nifti import save_rgb_nifti, save_scalar_nifti
 from upfusion_med.io.picture import save_picture
 from upfusion_med.io.picture_stack import save_cine, save_picture_stack
+from upfusion_med.io.slice_stack import slice_stack
 from upfusion_med.io.transform_file import read_transform, save_transform
 from upfusion_med.io.units import ACTIVITY_UNITS, ARBITRARY_UNITS, COUNT_UNITS, HOUNSFIELD_UNITS, SUV_UNITS
 
@@ -63,5 +64,6 @@ __all__ = [
     "save_scalar_nifti",
     "save_scalar_nrrd",
     "save_transform",
+    "slice_stack",
     "was_cut_short",
 ]
