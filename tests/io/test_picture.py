@@ -43,6 +43,12 @@ def test_sixteen_bits_of_grey_are_kept(tmp_path, name):
     np.testing.assert_array_equal(volume.array[:, :, 0], values.T)
 
 
+def test_a_tiff_whose_zero_is_white_is_turned(tmp_path):
+    values = (np.arange(54).reshape(6, 9) * 1200).astype(np.uint16)
+    volume = saved(tmp_path, Image.fromarray(values), "p.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(volume.array[:, :, 0], 65535 - values.T.astype(int))
+
+
 def test_float_tiff_is_kept_with_its_nan(tmp_path):
     values = RNG.normal(size=(6, 9)).astype(np.float32)
     values[1, 2] = np.nan
@@ -61,6 +67,23 @@ def test_sixteen_bit_colour_is_read_with_a_warning(tmp_path):
     (tmp_path / "p.png").write_bytes(png + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     volume = load_volume(tmp_path / "p.png")
     assert volume.array[0, 0, 0].tolist() == [0, 128, 255]
+    assert "16 bits" in volume.notes["warnings"][0]
+
+
+def test_sixteen_bit_colour_in_tiff_is_read_with_a_warning(tmp_path):
+    import struct
+
+    head, entries, end = 8, 8, b"\0" * 4
+    bits_at = head + 2 + 12 * entries + len(end)
+    tags = (  # width, height, bits, RGB, place of the pixels, channels, rows, bytes: (number, type, count, value)
+        (256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 3, bits_at), (262, 3, 1, 2),
+        (273, 4, 1, bits_at + 6), (277, 3, 1, 3), (278, 4, 1, 1), (279, 4, 1, 6),
+    )  # fmt: skip
+    directory = struct.pack("<H", entries) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + end
+    values = struct.pack("<6H", 16, 16, 16, 1000, 32768, 65535)
+    (tmp_path / "p.tif").write_bytes(b"II*\0" + struct.pack("<I", head) + directory + values)
+    volume = load_volume(tmp_path / "p.tif")
+    assert volume.array[0, 0, 0].tolist() == pytest.approx([4, 128, 255], abs=1)
     assert "16 bits" in volume.notes["warnings"][0]
 
 

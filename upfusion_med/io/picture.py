@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings as python_warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ PICTURE_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _SCALAR_MODES = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+#: Tags of TIFF 6.0: bits of each channel, and what 0 looks like.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 
 def read_picture(path: str | os.PathLike[str]) -> Volume:
@@ -55,6 +58,8 @@ def read_picture(path: str | os.PathLike[str]) -> Volume:
                 if upright.size != picture.size or picture.getexif().get(0x0112, 1) not in (0, 1):
                     notes.append("The picture was turned as its EXIF orientation says.")
                 levels = _levels(upright, notes)
+                if picture.mode == "I;16" and _tiff_tags(picture).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+                    levels = 65535 - levels  # of 8 bits Pillow turns them itself
     except Image.DecompressionBombError as error:
         raise InputError(f"The picture {path} has too many pixels to be read safely; make it smaller.") from error
     except UnidentifiedImageError as error:
@@ -117,9 +122,15 @@ def _levels(picture: Image, notes: list[str]) -> NDArray[Any]:
 
 
 def _loses_depth(picture: Image, path: Path) -> bool:
-    """Whether it is a PNG of 16 bits per channel in colour or with alpha, which Pillow reads with 8 bits."""
+    """Whether it is a PNG or TIFF of 16 bits per channel in colour or with alpha, which Pillow reads with 8 bits."""
+    if picture.format == "TIFF":
+        return picture.mode not in _SCALAR_MODES and max(_tiff_tags(picture).get(_BITS_PER_SAMPLE, (1,))) > 8
     if picture.format != "PNG":
         return False
     with path.open("rb") as stream:
         head = stream.read(26)
     return head[24] == 16 and head[25] != 0
+
+
+def _tiff_tags(picture: Image) -> Mapping[int, Any]:
+    return getattr(picture, "tag_v2", {})
