@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.inference.maximum_backend import MaximumBackend
-from upfusion_med.core import Blend, FuseSettings, Modality, UsageError, Volume
+from upfusion_med.core import RGB_LEVELS, Blend, FuseSettings, Modality, UsageError, Volume
 from upfusion_med.inference import fuse
 from upfusion_med.inference import result as result_module
 from upfusion_med.transforms.colour import luma
@@ -41,6 +41,16 @@ def test_a_known_palette_is_turned_into_uptake_and_shown_by_the_colour_table(col
     assert np.abs(result.functional.array - expected).max() <= 3
     assert result.functional_window is not None
     assert (result.functional_window.low, result.functional_window.high) == (0.0, 1.0)
+
+
+def test_a_window_in_display_levels_is_refused_for_colours(coloured):
+    mri, pet, _ = coloured
+    assert run(mri, pet, functional_window=(0, 0.5)).functional_window.high == 0.5
+    with pytest.raises(UsageError, match=r"0 to 255 .* position on the colour scale; expected a window within 0 to 1"):
+        run(mri, pet, functional_window=(0, 255))
+    drawn = mri.with_array(np.stack([mri.array / 4, mri.array / 3, mri.array / 4], axis=-1), units=RGB_LEVELS)
+    with pytest.raises(UsageError, match=r"0 to 255 .* luma, 0 to 1; expected a window within 0 to 1"):
+        run(drawn, pet, mri_window=(0, 255))
 
 
 def test_hotter_is_brighter_where_the_rainbow_was_darker(coloured):

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import Blend, FuseSettings, InputError, Modality, Progress, Volume
+from upfusion_med.core import Blend, FuseSettings, InputError, Modality, Progress, UsageError, Volume
 from upfusion_med.inference import functional_colours
 from upfusion_med.inference.alignment import Alignment, align
 from upfusion_med.inference.modality_choice import ModalityChoice
 from upfusion_med.transforms import colour, luts, window
 from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, ONSET_OF_STUDIES, LegibleColours
-from upfusion_med.transforms.pseudo_colour import Palette
+from upfusion_med.transforms.pseudo_colour import UPTAKE_UNITS, Palette
 
 FloatArray = NDArray[np.float32]
 
@@ -71,6 +71,7 @@ def prepare(
 
     Raises:
         InputError: an image is constant or not finite, two kinds are mixed, or the images cannot be aligned.
+        UsageError: a window in display levels for colours, whose luma or uptake runs from 0 to 1.
     """
     check_pair(mri, functional, named=settings.modality is not None)
     palette, doubtful = functional_colours.palette_of(functional, choice.modality, settings.functional_colours)
@@ -247,9 +248,14 @@ def _uptake(
 
 
 def _window(volume: Volume, modality: Modality, asked: tuple[float, float] | None) -> window.Window:
-    if asked is not None:
-        return window.Window(asked[0], asked[1], rule="as asked for", units=volume.units)
-    return window.robust_window(volume, modality)
+    if asked is None:
+        return window.robust_window(volume, modality)
+    if volume.units in (colour.RELATIVE_LUMA, UPTAKE_UNITS) and asked[1] > 1:
+        raise UsageError(
+            f"The window {asked[0]:g} to {asked[1]:g} was given for an image in colours, which count by their "
+            f"{volume.units}; expected a window within 0 to 1. Divide display levels by 255, or leave it out."
+        )
+    return window.Window(asked[0], asked[1], rule="as asked for", units=volume.units)
 
 
 def _check_usable(volume: Volume, name: str) -> None:
