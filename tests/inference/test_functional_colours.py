@@ -43,6 +43,19 @@ def test_a_known_palette_is_turned_into_uptake_and_shown_by_the_colour_table(col
     assert (result.functional_window.low, result.functional_window.high) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("asked", ["keep", "auto"])
+def test_outside_the_field_of_view_of_a_palette_drawn_upside_down_the_mri_stands_alone(asked):
+    x, y, _ = np.mgrid[0:40, 0:40, 0:6]
+    head = np.hypot(x - 20, y - 20) < 17
+    palette = get_palette("hot_iron_inverted")
+    uptake = np.where(head, 0.2 + 0.6 * np.exp(-((x - 24) ** 2 + (y - 20) ** 2) / 60), 0)
+    drawn = palette.colours[np.rint(uptake * (len(palette.colours) - 1)).astype(int)].astype(np.float32)
+    mri = Volume(np.where(head, 300 + 100 * (y % 6 > 2), 0).astype(np.float32), AFFINE, modality=Modality.MR)
+    result = run(mri, Volume(drawn[:, :, :4], AFFINE, RGB_LEVELS, Modality.PET), functional_colours=asked)
+    alone = np.asarray(result.volume.array)[:, :, 4:]
+    np.testing.assert_allclose(alone, np.repeat(255 * result.mri.array[:, :, 4:, None], 3, axis=-1), atol=1)
+
+
 def test_a_window_in_display_levels_is_refused_for_colours(coloured):
     mri, pet, _ = coloured
     assert run(mri, pet, functional_window=(0, 0.5)).functional_window.high == 0.5

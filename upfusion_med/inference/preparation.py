@@ -207,6 +207,7 @@ def _kept(
         return base
     legible = LegibleColours.of(palette.table, stepped=palette.stepped)
     uptake = palette.uptake(aligned.functional.array)
+    uptake[~aligned.inside] = 0.0
     return replace(base, uptake=uptake, legible=legible if settings.blend is Blend.NEURAL else None, palette=palette)
 
 
