@@ -116,6 +116,15 @@ def test_damaged_text_is_refused(tmp_path, whole, damaged):
         read_transform(file)
 
 
+def test_a_list_of_transforms_is_refused(tmp_path):
+    file = tmp_path / "t.tfm"
+    sitk.WriteTransform(EULER, str(file))
+    head, one = file.read_text().split("\n", 1)
+    file.write_text(f"{head}\n{one}{one.replace('#Transform 0', '#Transform 1')}")
+    with pytest.raises(InputError, match=r"t\.tfm lists 2 transforms"):
+        read_transform(file)
+
+
 def test_other_files_are_refused_with_what_to_do(tmp_path):
     (tmp_path / "bare.txt").write_text("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
     with pytest.raises(InputError, match="bare matrix of numbers is not taken"):

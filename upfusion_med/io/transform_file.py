@@ -39,6 +39,7 @@ _PARAMETERS = {
     "VersorRigid3DTransform": 6,
     "VersorTransform": 3,
 }
+_COMPOSITE = "CompositeTransform"
 _EXPECTED = "expected a linear 3-D transform (rigid, versor, Euler, similarity or affine)"
 
 
@@ -80,14 +81,14 @@ def read_transform(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     """Read a linear transform from an ITK transform file.
 
     Args:
-        path: ``.tfm``, ``.txt`` or ``.h5``. A file of several linear transforms counts as their composition.
+        path: ``.tfm``, ``.txt`` or ``.h5``. It may be a composite of linear transforms.
 
     Returns:
         (4, 4) that maps fixed points (MRI) to moving points (functional image), RAS+ millimetres.
 
     Raises:
-        InputError: not readable, not an ITK transform, not linear or not in three dimensions, not invertible, or one
-            that mirrors the patient.
+        InputError: not readable, not an ITK transform, a list of several, not linear or not in three dimensions, not
+            invertible, or one that mirrors the patient.
     """
     import SimpleITK as sitk
 
@@ -135,14 +136,20 @@ def _check_whole(file: Path) -> None:
         raise InputError(_not_itk(file))
     if not text.endswith("\n"):
         raise InputError(f"The transform file {file} is cut off: it does not end with a line break. Copy it again.")
-    for block in re.split(r"(?m)^Transform:", text)[1:]:
+    blocks = re.split(r"(?m)^Transform:", text)[1:]
+    if len(blocks) > 1 and not blocks[0].strip().startswith(_COMPOSITE):
+        raise InputError(
+            f"The transform file {file} lists {len(blocks)} transforms, of which ITK reads the first only; "
+            "expected one. Save them as one composite transform, or put them together to one matrix."
+        )
+    for block in blocks:
         _check_block(file, block)
 
 
 def _check_block(file: Path, block: str) -> None:
     """One transform of a text file: ITK reads beyond the end of a list of parameters that is too short."""
     name, _, size = block.split("\n", 1)[0].strip().partition("_")
-    if name == "CompositeTransform":
+    if name == _COMPOSITE:
         return
     if name not in _PARAMETERS or not size.endswith("_3_3"):
         raise InputError(_not_linear(file, f"{name}_{size}"))
