@@ -32,6 +32,7 @@ def volume(lowest: float, highest: float, **kind: object) -> Volume:
         ("CT/CT_AC_PET.nii.gz", (0, 8), Modality.CT, "'ct' in the folder's name"),
         ("a/FDG_CT.nii.gz", (-1000, 1100), Modality.CT, "look like Hounsfield units"),
         ("a/fdg_pet.nii.gz", (0, 8), Modality.PET, "'fdg' in the file name"),
+        ("a/b.nii.gz", (-3, 8), Modality.PET, "without values as in CT"),
     ],
 )
 def test_the_values_outweigh_the_name_and_the_name_outweighs_the_folder(path, values, modality, why):

@@ -61,7 +61,7 @@ def choose_modality(stated: Modality | None, functional: Volume, path: Path | No
         return ModalityChoice(Modality.CT, "guessed: values below -200 look like Hounsfield units", False)
     if functional.is_picture:
         return ModalityChoice(Modality.UNKNOWN, "a grey picture; shown in grey", False)
-    return ModalityChoice(Modality.PET, "guessed: a scalar volume without negative values is taken for uptake", False)
+    return ModalityChoice(Modality.PET, "guessed: a scalar volume without values as in CT is taken for uptake", False)
 
 
 def _named(path: Path) -> ModalityChoice | None:
