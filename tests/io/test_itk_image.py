@@ -35,6 +35,13 @@ def test_truncated_uncompressed_file_is_refused(tmp_path, suffix):
         load_volume(file)
 
 
+@pytest.mark.parametrize("name", ["Müller.mhd", "Müller.nhdr", "頭 1.mhd", "頭 1.nhdr"])
+def test_a_data_file_with_a_name_beyond_ascii_is_found(tmp_path, name):
+    image = scalar_image()
+    sitk.WriteImage(image, str(tmp_path / name))
+    np.testing.assert_array_equal(load_volume(tmp_path / name).array, sitk.GetArrayFromImage(image).T)
+
+
 def test_detached_data_file_beside_the_header_is_read(tmp_path):
     image = scalar_image()
     for name in ("a.mhd", "a.nhdr"):

@@ -12,6 +12,7 @@ import io
 import math
 import os
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -210,9 +211,15 @@ def read_head(path: Path, most: int) -> bytes:
 def data_file(path: Path, name: str) -> Path:
     """The file that a header names: only one of the header's own folder is followed.
 
+    Args:
+        path: The header.
+        name: As it stands there, every byte read as a character of Latin-1; ITK writes UTF-8.
+
     Raises:
         InputError: it lies elsewhere, or is not there.
     """
+    with suppress(UnicodeError):
+        name = name.encode("latin-1").decode("utf-8")
     if not name.isprintable() or not name:
         raise damaged(path, "the name of its data file is empty or has control characters")
     folder = path.resolve().parent
