@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from upfusion_med.core import FuseSettings, OutputFormat, UsageError
+from upfusion_med.core import (
+    Blend,
+    Device,
+    FuseSettings,
+    Modality,
+    OutputFormat,
+    Pooling,
+    Registering,
+    SliceAxis,
+    UsageError,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,11 +27,25 @@ from upfusion_med.core import FuseSettings, OutputFormat, UsageError
         {"mri_window": 5},
         {"mri_window": (0, float("inf"))},
         {"opacity": (False, True)},
+        {"pooling": None},
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_the_door(wrong):
     with pytest.raises(UsageError):
         FuseSettings(**wrong)
+
+
+def test_words_of_closed_sets_are_the_members_themselves():
+    words = {"modality": "pet", "blend": "alpha", "pooling": "volume", "axis": "coronal", "register": "never"}
+    settings = FuseSettings(**words, device="cpu")
+    assert settings.modality is Modality.PET
+    assert settings.blend is Blend.ALPHA
+    assert settings.pooling is Pooling.VOLUME
+    assert settings.axis is SliceAxis.CORONAL
+    assert settings.register is Registering.NEVER
+    assert settings.device is Device.CPU
+    with pytest.raises(UsageError, match="blend is 'mean'; expected one of neural, exact, alpha"):
+        FuseSettings(blend="mean")
 
 
 @pytest.mark.parametrize("words", ["nifti, PNG,", ["nifti", "png"]])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from enum import Enum
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 from upfusion_med.core import FuseSettings, UsageError
 
@@ -41,13 +40,6 @@ def fuse_settings(values: Mapping[str, Any]) -> FuseSettings:
 
 
 def _converted(name: str, value: Any, kind: Any) -> Any:
-    for part in (kind, *get_args(kind)):
-        if isinstance(part, type) and issubclass(part, Enum):
-            try:
-                return part(value)
-            except ValueError as error:
-                words = ", ".join(str(word.value) for word in part)
-                raise UsageError(f"The setting {name} is '{value}'; expected one of {words}.") from error
     if kind is bool:
         return as_bool(name, value)
     return tuple(value) if isinstance(value, list) else value

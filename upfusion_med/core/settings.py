@@ -98,9 +98,20 @@ class OutputFormat(str, Enum):
             raise UsageError(f"The formats are {', '.join(listed)}; expected some of {known}.") from error
 
 
+#: Settings that have words.
+_WORDS: dict[str, type[Enum]] = {
+    "modality": Modality,
+    "device": Device,
+    "axis": SliceAxis,
+    "pooling": Pooling,
+    "register": Registering,
+    "blend": Blend,
+}
+
+
 @dataclass(frozen=True)
 class FuseSettings:
-    """Settings of one fusion.
+    """Settings of one fusion; those of a closed set may be given by their words, such as ``modality="pet"``.
 
     Attributes:
         modality: Kind of the functional image; None: decided from the file, and the report says how.
@@ -138,7 +149,8 @@ class FuseSettings:
         report_uids: Write DICOM UIDs into the report as they are; otherwise their hashes.
 
     Raises:
-        UsageError: a batch size below 1, a pair that is not two finite numbers, an empty window, a share outside 0..1.
+        UsageError: an unknown word, a batch size below 1, a pair that is not two finite numbers, an empty window, a
+            share outside 0..1.
     """
 
     modality: Modality | None = None
@@ -169,6 +181,8 @@ class FuseSettings:
     report_uids: bool = False
 
     def __post_init__(self) -> None:
+        for name, kind in _WORDS.items():
+            object.__setattr__(self, name, _of_words(name, getattr(self, name), kind))
         for name in ("mri_window", "functional_window", "opacity"):
             _check_pair(name, getattr(self, name))
         if self.batch_size < 1:
@@ -190,6 +204,16 @@ class FuseSettings:
             window = getattr(self, name)
             if window is not None and not window[0] < window[1]:
                 raise UsageError(f"The {name} is {window[0]} to {window[1]}; expected low < high.")
+
+
+def _of_words(name: str, value: Any, kind: type[Enum]) -> Enum | None:
+    if value is None and name == "modality":
+        return None
+    try:
+        return kind(value)
+    except ValueError as error:
+        words = ", ".join(str(word.value) for word in kind)
+        raise UsageError(f"The setting {name} is '{value}'; expected one of {words}.") from error
 
 
 def _check_pair(name: str, value: Any) -> None:
