@@ -324,6 +324,17 @@ def test_every_format_is_written_and_the_attribution_with_it(study, tmp_path):
     assert len({int(h.SeriesNumber) for h in headers}) == len({str(h.SeriesInstanceUID) for h in headers}) == 3
 
 
+def test_formats_are_named_by_their_words_and_unknown_ones_are_refused(study, tmp_path):
+    with pytest.raises(UsageError, match="nift; expected some of nifti"):
+        fuse(*study, BOTH, backend=MaximumBackend(), formats="nift")
+    result = fuse(*study, BOTH, backend=MaximumBackend(), formats=["nrrd", OutputFormat.DICOM])
+    with pytest.raises(UsageError, match="nift; expected some of nifti"):
+        result.save(tmp_path / "out", ["nift"])
+    assert not (tmp_path / "out").exists()
+    names = [file.name for file in result.save(tmp_path / "out", "nrrd,png")]
+    assert names == ["contact_sheet.png", "fused_luminance.nrrd", "fused_rgb.nrrd", "report.json"]
+
+
 @pytest.mark.parametrize("axis", list(SliceAxis))
 def test_a_volume_of_one_slice_is_not_cut_into_lines(study, tmp_path, axis):
     coronal = [v.with_array(np.asarray(v.array)[:, n : n + 1]) for v, n in zip(study, (18, 9), strict=True)]

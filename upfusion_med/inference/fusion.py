@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def fuse(
     *,
     backend: Backend | None = None,
     progress: Progress | None = None,
-    formats: Collection[OutputFormat] = (),
+    formats: Iterable[OutputFormat | str] | str = (),
 ) -> FusionResult:
     """Fuse an MRI and a functional study (PET, SPECT, CT), or two pictures.
 
@@ -61,14 +61,15 @@ def fuse(
         settings: What the user chose; defaults otherwise.
         backend: Runs the network; default: ``settings.model``, on PyTorch or ONNX Runtime.
         progress: Told how far the work is.
-        formats: What the result will be saved as; what would be refused then is refused before any work is done.
+        formats: What the result will be saved as, also by the words; what would be refused then is refused before any
+            work is done.
 
     Returns:
         The fused colour volume on the grid of ``mri``, its luminance, and the report.
 
     Raises:
         InputError: an image is unreadable, constant, not finite, of another dimensionality, or they do not overlap.
-        UsageError: an unknown model, prompt or colour table.
+        UsageError: an unknown model, prompt, colour table or format.
         RuntimeFailure: memory, device, a missing package.
     """
     settings = settings or FuseSettings()
@@ -132,7 +133,7 @@ def read_study(
     *,
     progress: Progress | None = None,
     clock: Clock | None = None,
-    formats: Collection[OutputFormat] = (),
+    formats: Iterable[OutputFormat | str] | str = (),
 ) -> Study:
     """The first half of `fuse`: read both images and prepare them; no network is needed."""
     progress, clock = progress or SilentProgress(), clock or Clock()
@@ -185,7 +186,7 @@ def prepare_study(
     functional_study: SourceStudy | None = None,
     *,
     path: Path | None = None,
-    formats: Collection[OutputFormat] = (),
+    formats: Iterable[OutputFormat | str] | str = (),
     progress: Progress | None = None,
 ) -> Study:
     """Choose the modality, and bring both images onto the MRI's grid and into display range.
@@ -206,11 +207,12 @@ def prepare_study(
             of different patients, and DICOM is wanted; or the MRI is sheared, and slices are wanted.
         UsageError: a wrong setting.
     """
+    wanted = OutputFormat.named(formats)
     two_patients = bool(mri_study and functional_study and not mri_study.is_same_patient(functional_study))
     if not mri.is_picture:
-        if two_patients and any(f.is_dicom for f in formats):
+        if two_patients and any(f.is_dicom for f in wanted):
             raise InputError(f"{_TWO_PATIENTS} Choose other formats, or images of one patient.")
-        _check_slices(mri, settings, mri_study, formats)
+        _check_slices(mri, settings, mri_study, wanted)
     choice = choose_modality(settings.modality, functional, path)
     prepared = prepare(mri, functional, choice, settings, progress or SilentProgress())
     if two_patients:

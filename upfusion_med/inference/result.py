@@ -125,7 +125,7 @@ class FusionResult:
     def save(
         self,
         folder: Path | str,
-        formats: Iterable[OutputFormat] = DEFAULT_FORMATS,
+        formats: Iterable[OutputFormat | str] | str = DEFAULT_FORMATS,
         *,
         force: bool = False,
         deidentify: bool = False,
@@ -141,7 +141,7 @@ class FusionResult:
 
         Args:
             folder: Made if it does not exist; must be empty unless ``force``.
-            formats: Which volume formats; for a pair of pictures only PNG is written.
+            formats: Which formats, also by their words; for a pair of pictures only PNG is written.
             force: Write into a folder that holds something; what an earlier run wrote there is replaced, all of it.
             deidentify: Remove what identifies the patient from DICOM output (PS3.15 basic profile).
             burn_in_note: Draw the notice into the pixels of DICOM colour images.
@@ -150,13 +150,13 @@ class FusionResult:
             The written files.
 
         Raises:
-            UsageError: see ``check_output``.
+            UsageError: an unknown format; see also ``check_output``.
             RuntimeFailure: the disk is full or the folder cannot be written.
         """
-        folder = Path(folder)
+        folder, wanted = Path(folder), set(OutputFormat.named(formats))
         check_output(folder, force)
         with moved_into(folder, written_before(folder), last=REPORT) as new:
-            names = self._write(new, set(formats), deidentify, burn_in_note)
+            names = self._write(new, wanted, deidentify, burn_in_note)
         return [folder / name for name in names]
 
     def _write(self, folder: Path, formats: set[OutputFormat], deidentify: bool, burn_in_note: bool) -> list[str]:
