@@ -56,3 +56,6 @@ def test_formats_are_named_in_a_list_or_in_one_text(words):
 def test_an_unknown_format_is_refused_with_those_there_are():
     with pytest.raises(UsageError, match="nifti, gif; expected some of nifti,nrrd,dicom"):
         OutputFormat.named("nifti,gif")
+    for nothing in ("", " , "):
+        with pytest.raises(UsageError, match="No format is named; expected some of nifti"):
+            OutputFormat.named(nothing)

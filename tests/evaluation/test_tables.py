@@ -83,6 +83,14 @@ def test_a_pair_that_nobody_has_a_result_for_leaves_ranks_best_values_and_lines(
     assert (section.scored, section.pairs) == ((2, 2, 1), 3)
 
 
+def test_a_bar_in_a_name_does_not_part_a_markdown_cell() -> None:
+    table = table_of([[[0.5]], [[0.4]]], ["x"], ("a|b", "average"), ("scd",))
+    text = tables.markdown(build_results(table, PairList(get_data_set("msrs"), "all", table.pairs), title="x"))
+    rows = [line for line in text.splitlines() if r"a\|b" in line]
+    assert len(rows) == 2, "its row, and the line that it holds"
+    assert all(line.count("|") - line.count(r"\|") == 4 for line in rows)
+
+
 def test_copies_are_not_ranked(results: Results) -> None:
     assert np.isnan(results.sections[0].ranks[results.table.row("copy-a")]).all()
     assert np.isfinite(results.sections[0].ranks[results.table.row("max")][results.table.metrics.index("vif")])

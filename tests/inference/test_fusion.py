@@ -296,6 +296,26 @@ def test_alpha_blending_mixes_the_colours_and_needs_no_network(study):
     np.testing.assert_array_equal(nothing.volume.array[..., 0], np.rint(255 * nothing.mri.array))
 
 
+def test_outside_the_functional_field_of_view_alpha_blending_leaves_the_mri_alone(study):
+    mri, pet = study
+    half = pet.with_array(np.asarray(pet.array)[..., : pet.array.shape[2] // 2])
+    result = fuse(mri, half, FuseSettings(modality=Modality.PET, blend=Blend.ALPHA, alpha=0.25))
+    alone = np.asarray(result.volume.array)[..., -1, :]
+    np.testing.assert_array_equal(alone, np.repeat(np.rint(255 * result.mri.array[..., -1, None]), 3, axis=-1))
+    assert alone.any()
+
+
+@pytest.mark.parametrize(
+    ("window", "words"), [((1e6, 2e6), "shows nothing: the values go from"), ((-9, -8), "100 % of all voxels")]
+)
+def test_a_window_in_another_unit_is_warned_of(study, window, words):
+    settings = FuseSettings(modality=Modality.PET, mri_window=window, functional_window=window)
+    warnings = fuse(*study, settings, backend=MaximumBackend()).report["warnings"]
+    assert [w.split(":")[0] for w in warnings if words in w] == ["MRI", "Functional"]
+    usual = FuseSettings(modality=Modality.PET, mri_window=(0, 300), functional_window=(0, 5))
+    assert not any("Check its unit" in w for w in fuse(*study, usual, backend=MaximumBackend()).report["warnings"])
+
+
 def test_opacity_needs_uptake_not_colours(study):
     mri, pet = study
     shown = fuse(mri, pet, FuseSettings(modality=Modality.PET), backend=MaximumBackend()).functional

@@ -88,13 +88,15 @@ class OutputFormat(str, Enum):
         """Formats by their words, a list or separated by commas.
 
         Raises:
-            UsageError: an unknown format.
+            UsageError: an unknown format, or a text without any.
         """
         listed = [word.strip().lower() for word in (words.split(",") if isinstance(words, str) else words)]
+        known = ",".join(f.value for f in cls)
+        if isinstance(words, str) and not any(listed):
+            raise UsageError(f"No format is named; expected some of {known}.")
         try:
             return tuple(cls(word) for word in listed if word)
         except ValueError as error:
-            known = ",".join(f.value for f in cls)
             raise UsageError(f"The formats are {', '.join(listed)}; expected some of {known}.") from error
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from upfusion_med.core import RuntimeFailure
+from upfusion_med.core import RuntimeFailure, UsageError
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,15 @@ def measure(model: str, side: int = 256, threads: int = 1, repeats: int = 5) -> 
     """Measure a network with random weights in a fresh process.
 
     Raises:
+        UsageError: fewer than one thread or repeat, or a side that the networks do not take.
         RuntimeFailure: the process failed, for instance for want of memory.
     """
+    from upfusion_med.inference.engine import SMALLEST_SIDE
+
+    least = {"pixels of a side": (side, SMALLEST_SIDE), "threads": (threads, 1), "repeats": (repeats, 1)}
+    for what, (value, lowest) in least.items():
+        if value < lowest:
+            raise UsageError(f"The number of {what} is {value}; expected {lowest} or more.")
     call = [sys.executable, "-m", "upfusion_med.evaluation.network_cost", model, str(side), str(threads), str(repeats)]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     if done.returncode != 0:

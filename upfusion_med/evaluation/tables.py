@@ -156,9 +156,11 @@ def markdown(results: Results) -> str:
             lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
             for m in range(len(results.table.methods)):
                 cells = _cells(section, block.columns, m, ("**", "**"), "±")
-                lines.append(f"| {_label(results, section, m)} | {' | '.join(cells)} | {section.sides[m].value} |")
+                label = _label(results, section, m).replace("|", r"\|")
+                lines.append(f"| {label} | {' | '.join(cells)} | {section.sides[m].value} |")
             for line in lines_of(section, block):
                 held = [f"{value} ({who})" if who else "" for value, who in held_values(line, block)]
+                held = [cell.replace("|", r"\|") for cell in held]
                 lines.append(f"| *{line.name}* | {' | '.join(held)} | |")
             for row in _rows_for(section.published, block):
                 lines.append(f"| *{row.method}* ({row.mark}) | {' | '.join(_published(row, block.columns))} | |")

@@ -48,9 +48,9 @@ def alpha(prepared: Prepared, share: float, ramp: Ramp | None) -> tuple[FloatArr
         ramp: Where uptake fades in; α is multiplied by the opacity there.
 
     Returns:
-        As `neural`; the luminance is the luma of the colours.
+        As `neural`; the luminance is the luma of the colours. Outside the functional field of view they are the MRI.
     """
-    weight = np.full(prepared.mri.shape, share, np.float32)
+    weight = np.where(prepared.alignment.inside, np.float32(share), np.float32(0))
     if ramp is not None:
         weight *= opacity(prepared, ramp)
     uptake = paint(prepared.functional, prepared.chroma).astype(np.float32) / np.float32(255)

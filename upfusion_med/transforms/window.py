@@ -53,6 +53,25 @@ _NEGATIVES_BESIDE_AIR = 0.5
 _EMISSION_HIGH_PERCENTILE = 99.95
 
 
+#: Share of the voxels at the top of a window above which it is worth a warning: no tissue of interest is that large.
+_MOST_SATURATED = 0.5
+
+
+def window_doubt(volume: Volume, chosen: Window) -> str:
+    """Why a window hardly fits the values that it is to show, such as one in another unit; empty where it does."""
+    low, high = float(volume.array.min()), float(volume.array.max())
+    values = f"the values go from {low:g} to {high:g} {volume.units}".rstrip()
+    if high <= chosen.low:
+        return f"The window {chosen.low:g} to {chosen.high:g} shows nothing: {values}. Check its unit."
+    saturated = float((volume.array >= chosen.high).mean())
+    if saturated > _MOST_SATURATED:
+        return (
+            f"In the window {chosen.low:g} to {chosen.high:g} {100 * saturated:.0f} % of all voxels are at its top: "
+            f"{values}. Check its unit."
+        )
+    return ""
+
+
 def robust_window(volume: Volume, modality: Modality, *, name: str = "image") -> Window:
     """One window for the whole volume, by the rule of its modality.
 
