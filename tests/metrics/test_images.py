@@ -9,12 +9,22 @@ from upfusion_med.metrics.images import (
     as_batch,
     flatten_constant,
     is_constant,
+    luminance,
     mean_over_sources,
     prepare,
     refuse_unit_scale,
     round_to_levels,
     stretch,
 )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_luminance_of_whole_levels_is_exact(dtype: torch.dtype) -> None:
+    red, green = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
+    for blue in range(0, 256, 4):
+        colours = torch.stack([red, green, torch.full_like(red, blue)])
+        exact = (299 * red + 587 * green + 114 * blue + 500) // 1000
+        assert torch.equal(luminance(colours[None].to(dtype))[0, 0].long(), exact)
 
 
 def test_every_accepted_shape_becomes_a_batch_of_doubles() -> None:

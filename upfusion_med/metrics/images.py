@@ -20,6 +20,7 @@ ImageLike: TypeAlias = "Tensor | NDArray[Any]"
 
 #: Luma weights of BT.601, as in MATLAB's rgb2gray and every fusion paper's preprocessing.
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+LUMA_PER_MILLE = tuple(round(1000 * weight) for weight in LUMA_WEIGHTS)
 
 _NAMES = ("the fused image", "source a", "source b")
 
@@ -36,10 +37,10 @@ def luminance(red_green_blue: Tensor) -> Tensor:
         red_green_blue: (B, 3, H, W) in 0..255.
 
     Returns:
-        (B, 1, H, W): floor(0.299 R + 0.587 G + 0.114 B + 0.5).
+        (B, 1, H, W): floor(0.299 R + 0.587 G + 0.114 B + 0.5), of whole levels in whole numbers: no float decides.
     """
-    weights = red_green_blue.new_tensor(LUMA_WEIGHTS).view(1, 3, 1, 1)
-    return (red_green_blue * weights).sum(1, keepdim=True).add_(0.5).floor_()
+    weights = red_green_blue.new_tensor(LUMA_PER_MILLE).view(1, 3, 1, 1)
+    return (red_green_blue * weights).sum(1, keepdim=True).add_(500).div_(1000).floor_()
 
 
 def round_to_levels(images: Tensor) -> Tensor:
