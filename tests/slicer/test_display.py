@@ -205,3 +205,17 @@ def test_a_wipe_goes_where_the_result_is_moved(result):
     node = curtain.drawn(result, 0.6)
     assert node.GetTransformNodeID() == transform.GetID()
     np.testing.assert_array_equal(ijk_to_ras(node), ijk_to_ras(result))
+
+
+def test_a_wipe_after_the_scene_was_closed_leaves_the_volumes_of_the_next_one_alone(result):
+    from UPFusionLib.curtain import Curtain
+
+    curtain = Curtain()
+    own = curtain.drawn(result, 0.5).GetID()
+    slicer.mrmlScene.Clear(0)
+    colours = np.full((2, 3, 4, 3), 20, np.uint8)
+    one, two = (slicer.util.addVolumeFromArray(colours, nodeClassName="vtkMRMLVectorVolumeNode") for _ in range(2))
+    assert own in (one.GetID(), two.GetID())
+    assert curtain.drawn(one, 0.5).GetHideFromEditors()
+    for volume in (one, two):
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), colours)

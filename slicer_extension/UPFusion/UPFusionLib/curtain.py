@@ -17,7 +17,7 @@ class Curtain:
     """
 
     def __init__(self) -> None:
-        self._node_id: str | None = None
+        self._node: slicer.vtkMRMLVectorVolumeNode | None = None
         self._made_from: tuple[str, int] | None = None
 
     def drawn(self, fused: slicer.vtkMRMLVectorVolumeNode, share: float) -> slicer.vtkMRMLVectorVolumeNode:
@@ -34,22 +34,22 @@ class Curtain:
 
     def remove(self) -> None:
         """Take the volume out of the scene."""
-        node = self._node()
-        if node is not None:
-            slicer.mrmlScene.RemoveNode(node)
-        self._node_id = self._made_from = None
+        if self._is_in_scene():
+            slicer.mrmlScene.RemoveNode(self._node)
+        self._node = self._made_from = None
 
-    def _node(self) -> slicer.vtkMRMLVectorVolumeNode | None:
-        return slicer.mrmlScene.GetNodeByID(self._node_id) if self._node_id else None
+    def _is_in_scene(self) -> bool:
+        """Whether the volume is still there: a scene that was closed gives its ID to another one."""
+        return self._node is not None and self._node.GetScene() is slicer.mrmlScene
 
     def _filled(self, fused: slicer.vtkMRMLVectorVolumeNode) -> slicer.vtkMRMLVectorVolumeNode:
-        node = self._node()
+        node = self._node
         state = (fused.GetID(), fused.GetImageData().GetMTime())
-        if node is None:
+        if not self._is_in_scene():
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "UPFusion wipe")
             node.SetHideFromEditors(True)
             node.SetSaveWithScene(False)
-            self._node_id, self._made_from = node.GetID(), None
+            self._node, self._made_from = node, None
         if self._made_from != state:
             colours = slicer.util.arrayFromVolume(fused)
             slicer.util.updateVolumeFromArray(node, np.concatenate([colours, np.zeros_like(colours[..., :1])], axis=-1))
