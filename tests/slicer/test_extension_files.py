@@ -88,6 +88,16 @@ def test_selectors_take_scalar_volumes_only_and_know_the_scene():
         assert selector.get("name") in connected
 
 
+def test_a_folder_is_chosen_in_a_dialogue_for_folders():
+    """CTK's button opens a dialogue for files unless the filters leave these out, and by default they do not."""
+    tree = ElementTree.parse(MODULE / "Resources" / "UI" / "UPFusion.ui")
+    paths = {w.get("name"): w for w in tree.iter("widget") if w.get("class") == "ctkPathLineEdit"}
+    assert set(paths) == {"batchInputEdit", "batchOutputEdit", "externalPythonEdit"}
+    filters = {name: widget.findtext("property[@name='filters']/set") for name, widget in paths.items()}
+    assert filters["batchInputEdit"] == filters["batchOutputEdit"] == "ctkPathLineEdit::Dirs"
+    assert filters["externalPythonEdit"] is None
+
+
 def test_nothing_heavy_is_imported_when_slicer_starts():
     heavy = {"torch", "scipy", "pydicom", "upfusion_med", "SimpleITK", "ctk"}
     for path in (MODULE / "UPFusion.py", *(MODULE / "UPFusionLib").glob("*.py")):
