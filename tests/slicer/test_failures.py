@@ -136,6 +136,15 @@ def test_a_missing_package_is_named(study, tmp_path):
     assert "No module named" in failure.lines[-1]
 
 
+@pytest.mark.parametrize("said", ["No module named 'triton'", "tried the CPU after: CUDA out of memory"])
+def test_the_warning_of_a_library_is_not_taken_for_the_reason_that_the_command_states(scene, said):
+    from UPFusionLib.failure import explain
+
+    failure = explain(3, [f"W1128 flop_counter.py:29] {said}", "Error: The MRI cannot be used. It is constant."])
+    assert failure.reason == "The MRI cannot be used. It is constant."
+    assert "other volumes" in failure.advice
+
+
 def test_the_commands_own_words_are_the_reason_and_a_retry_succeeds(study, tmp_path):
     from UPFusionLib.interpreter import Interpreter
 

@@ -41,14 +41,14 @@ def explain(code: int, log: Sequence[str], *, cancelled: bool = False) -> Failur
         cancelled: Whether the user ended it.
     """
     lines = tuple(log[-LAST_LINES:])
-    text = "\n".join(log)
     if cancelled:
         return Failure(_("Cancelled. Nothing was changed."), "", lines, was_cancelled=True)
+    message = _message(log)
+    text = message or "\n".join(log)  # libraries warn of what they do without: that is no reason beside a stated one
     for known in (_missing_package, _disk, _memory):
         found = known(code, text)
         if found is not None:
             return Failure(*found, lines)
-    message = _message(log)
     if code == 2:
         return Failure(
             message or _("The settings do not fit together."), _("Change the settings and try again."), lines
