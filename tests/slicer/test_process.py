@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,22 @@ def test_who_does_not_leave_when_asked_is_killed(monkeypatch):
     _, exit_code = to_end(command)
     assert exit_code != 0
     assert command.cancelled
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for taskkill is a shell script")
+@pytest.mark.parametrize("end", ["cancel", "kill"])
+def test_a_windows_that_speaks_no_english_is_no_hindrance_to_ending_a_run(tmp_path, monkeypatch, end):
+    taskkill = tmp_path / "taskkill"
+    taskkill.write_text("#!/bin/sh\nprintf 'Op\\202ration r\\202ussie\\n'\nkill -9 $4\n")  # code page 850
+    taskkill.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("UPFusionLib.process.os", types.SimpleNamespace(name="nt"))
+    for flag in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW"):
+        monkeypatch.setattr(subprocess, flag, 0, raising=False)
+    command = python("import time; time.sleep(300)")
+    getattr(command, end)()
+    assert command.cancelled
+    assert to_end(command)[1] != 0
 
 
 def test_a_program_that_does_not_exist_is_an_error_of_the_system():

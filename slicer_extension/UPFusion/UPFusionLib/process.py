@@ -128,8 +128,12 @@ class BackgroundCommand:
     def _signal_group(self, kill: bool) -> None:
         if os.name == "nt":
             # The launcher's child does not die with the launcher: /T ends the tree. There is no gentle way.
+            # Its words are in the code page of the console, and nobody reads them.
             subprocess.run(
-                ["taskkill", "/T", "/F", "/PID", str(self._process.pid)], check=False, capture_output=True, text=True
+                ["taskkill", "/T", "/F", "/PID", str(self._process.pid)],
+                check=False,
+                capture_output=True,
+                creationflags=subprocess.CREATE_NO_WINDOW,
             )
             return
         with contextlib.suppress(ProcessLookupError):
