@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from upfusion_med.core import Modality, Volume
-from upfusion_med.inference.modality_choice import choose_modality
+from upfusion_med.inference.modality_choice import choose_modality, order_doubt
 
 
 def volume(lowest: float, highest: float, **kind: object) -> Volume:
@@ -46,3 +46,39 @@ def test_a_grey_picture_of_a_numbered_patient_is_no_pet():
     picture = volume(0, 255, is_picture=True)
     assert choose_modality(None, picture, Path("a/pt01.png")).modality is Modality.UNKNOWN
     assert choose_modality(None, picture, Path("a/01_pt.png")).modality is Modality.PET
+
+
+@pytest.mark.parametrize(
+    ("stated", "header", "values", "doubt"),
+    [
+        (Modality.PET, Modality.UNKNOWN, (-1000, 1100), "-1000 to 1100, look like Hounsfield units"),
+        (Modality.SPECT, Modality.CT, (0, 8), "the file's header says CT"),
+        (Modality.CT, Modality.PET, (0, 8), "the file's header says PET"),
+        (Modality.PET, Modality.UNKNOWN, (-500, 30000), ""),
+        (Modality.PET, Modality.MR, (0, 8), ""),
+        (Modality.CT, Modality.CT, (-1000, 1100), ""),
+    ],
+)
+def test_a_stated_modality_is_taken_and_what_speaks_against_it_is_said(stated, header, values, doubt):
+    choice = choose_modality(stated, volume(*values, modality=header), None)
+    assert choice.modality is stated and choice.certain
+    assert doubt in choice.doubt and bool(doubt) == bool(choice.doubt)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "doubt"),
+    [
+        ("a/PET.nii.gz", "a/T1.nii.gz", "The MRI comes first, but the first image has 'pet' in the file name"),
+        ("CT/41.png", "MRI/41.png", "'ct' in the folder's name"),
+        ("ir/01.png", "vi/01.png", "The visible picture comes first, but the first image has 'ir'"),
+        ("a/T1.nii.gz", "a/PET.nii.gz", ""),
+        ("a/t1_in_pet_space.nii.gz", "a/mibi.nii.gz", ""),
+        ("fdg_study/head.nii.gz", "fdg_study/uptake.nii.gz", ""),
+        ("a/CT.nii.gz", "a/PET.nii.gz", ""),
+        (None, "a/PET.nii.gz", ""),
+    ],
+)
+def test_names_tell_that_two_images_are_swapped(first, second, doubt):
+    said = order_doubt(volume(0, 8), first and Path(first), Path(second))
+    assert doubt in said and bool(doubt) == bool(said)
+    assert order_doubt(volume(0, 8, modality=Modality.MR), first and Path(first), Path(second)) == ""

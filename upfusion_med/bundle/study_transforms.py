@@ -83,10 +83,10 @@ class PrepareStudyd(Transform):
         """
         settings = fuse_settings({**self.settings, **(data.get("settings") or {})})
         mri, functional = to_volume(data["mri"]), to_volume(data["functional"])
-        file = getattr(data["functional"], "meta", {}).get("filename_or_obj")
+        files = [getattr(data[key], "meta", {}).get("filename_or_obj") for key in ("mri", "functional")]
+        mri_path, path = (Path(file) if file else None for file in files)
         sources = (data.get("mri_source"), data.get("functional_source"))
-        path = Path(file) if file else None
-        study = prepare_study(mri, functional, settings, *sources, path=path, formats=self.formats)
+        study = prepare_study(mri, functional, settings, *sources, path=path, mri_path=mri_path, formats=self.formats)
         image = np.stack([study.prepared.functional, study.display_mri])
         place = torch.from_numpy(mri.affine.copy())
         return {**data, "study": study, "image": MetaTensor(torch.from_numpy(image), affine=place)}

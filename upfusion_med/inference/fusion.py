@@ -27,7 +27,7 @@ from upfusion_med.inference.attribution import attribution
 from upfusion_med.inference.backends.base import Backend, FloatArray
 from upfusion_med.inference.backends.choice import backend_for
 from upfusion_med.inference.clock import Clock
-from upfusion_med.inference.modality_choice import ModalityChoice, choose_modality
+from upfusion_med.inference.modality_choice import ModalityChoice, choose_modality, order_doubt
 from upfusion_med.inference.preparation import Prepared, paint, prepare
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
@@ -151,6 +151,7 @@ def read_study(
             mri_study,
             functional_study,
             path=_path(functional),
+            mri_path=_path(mri),
             formats=formats,
             progress=progress,
         )
@@ -186,6 +187,7 @@ def prepare_study(
     functional_study: SourceStudy | None = None,
     *,
     path: Path | None = None,
+    mri_path: Path | None = None,
     formats: Iterable[OutputFormat | str] | str = (),
     progress: Progress | None = None,
 ) -> Study:
@@ -199,6 +201,7 @@ def prepare_study(
         functional_study: Headers of the functional DICOM series, or None. Where the two are of different patients, the
             report warns of it.
         path: Where the functional image came from; its name may tell the modality.
+        mri_path: Where the MRI came from; its name may tell that the two are swapped.
         formats: See `fuse`.
         progress: Told how far the work is.
 
@@ -217,6 +220,8 @@ def prepare_study(
     prepared = prepare(mri, functional, choice, settings, progress or SilentProgress())
     if two_patients:
         prepared.facts["warnings"].append(_TWO_PATIENTS)
+    if swapped := order_doubt(mri, mri_path, path):
+        prepared.facts["warnings"].append(swapped)
     return Study(mri, functional, choice, prepared, settings, mri_study, functional_study)
 
 

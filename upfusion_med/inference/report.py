@@ -52,6 +52,8 @@ def build_report(
     warnings = list(facts["warnings"])
     if not choice.certain:
         warnings.append(f"Modality {choice.modality.value}: {choice.reason}. State it with --modality to be sure.")
+    if choice.doubt:
+        warnings.append(f"Modality {choice.modality.value}: {choice.reason}, but {choice.doubt}; check --modality.")
     return {
         "notice": NOT_FOR_DIAGNOSTIC_USE,
         "software": {"upfusion_med": __version__, "python": platform.python_version(), **_versions()},
