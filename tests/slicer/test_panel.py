@@ -64,6 +64,16 @@ def test_every_binding_works_from_the_node_to_the_widget_and_back(panel):
     assert seen == len(node.allParameters) - 1  # no widget sets the window's unit
 
 
+def test_a_parameter_node_that_is_let_go_no_longer_follows_the_widgets(panel):
+    node = choose_study(panel)
+    bound = panel._node
+    panel.observe(None)
+    panel.ui.promptEdit.text = "of the next scene"
+    assert node.prompt == bound.prompt == ""
+    panel.observe(node)
+    assert panel.ui.promptEdit.text == ""
+
+
 def test_apply_is_enabled_exactly_when_there_is_something_to_fuse(panel):
     from UPFusionLib.parameters import Alignment
 

@@ -96,7 +96,7 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._node, self._gui_tag = node, None
         if node is not None:
             self._preset = node.preset
-            self._gui_tag = node.connectGui(self.ui)
+            self._gui_tag = node.connectParametersToGui(_bound_widgets(self.ui))  # connectGui returns no tag
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._update)
         self._update()
 
@@ -276,3 +276,9 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _scene_is_open(self, _caller=None, _event=None) -> None:
         self.observe(self.logic.getParameterNode())
+
+
+def _bound_widgets(ui) -> dict[str, object]:
+    """The widgets that show a field of the parameter node, by its name."""
+    named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+    return {name: widget for name, widget in named.items() if name}

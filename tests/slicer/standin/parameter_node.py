@@ -78,21 +78,24 @@ def parameterNodeWrapper(cls):
         write = lambda self, value, f=field: f.write(self.parameterNode, value)  # noqa: E731
         setattr(cls, name, property(read, write))
     cls.connectGui = _connect_gui
+    cls.connectParametersToGui = _connect_parameters
     cls.disconnectGui = _disconnect_gui
     cls.AddObserver = lambda self, event, call, priority=0.0: self.parameterNode.AddObserver(event, call, priority)
     cls.RemoveObserver = lambda self, tag: self.parameterNode.RemoveObserver(tag)
     return cls
 
 
-def _connect_gui(self, ui):
+def _connect_gui(self, ui) -> None:
+    """Binds by the property of the widgets; like Slicer's, it does not say by what the binding is ended."""
+    names = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+    _connect_parameters(self, {name: widget for name, widget in names.items() if name})
+
+
+def _connect_parameters(self, widgets):
     from tests.slicer.standin.widget_facade import connector
 
-    bound, is_writing = [], [False]
-    for widget in list(vars(ui).values()):
-        name = widget.property("SlicerParameterName")
-        if name:
-            field = self.allParameters[name]
-            bound.append((field, connector(widget, field)))
+    is_writing = [False]
+    bound = [(self.allParameters[name], connector(w, self.allParameters[name])) for name, w in widgets.items()]
 
     def to_gui(*_):
         if is_writing[0]:
