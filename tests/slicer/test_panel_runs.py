@@ -205,3 +205,16 @@ def test_a_batch_goes_from_finding_to_the_end(panel, monkeypatch, tmp_path):
     assert ui.batchLabel.text == "0 done, 1 skipped, 1 failed, 0 cancelled."
     cells = [[ui.batchTable.item(row, column).text() for column in range(3)] for row in range(2)]
     assert cells == [["anna", "failed", "damaged."], ["bert", "skipped", "The folder is empty."]]
+
+
+def test_what_was_said_of_one_scene_does_not_stand_beside_the_next(panel, monkeypatch, tmp_path):
+    start_a_run_without_end(panel, monkeypatch, tmp_path)
+    ui = panel.ui
+    panel._show_warnings(["the registration moved the image by 40 mm"])
+    panel._show_log(["one line"])
+    ui.batchLabel.text, ui.exportLabel.text = "Running.", "Writing the DICOM series …"
+    slicer.mrmlScene.Clear(0)
+    choose_study(panel)
+    assert not ui.warningsLabel.widget.isVisibleTo(panel.panel.widget)
+    said = (ui.warningsLabel.text, ui.logView.plainText, ui.statusLabel.text, ui.batchLabel.text, ui.exportLabel.text)
+    assert said == ("", "", "", "", "")

@@ -271,7 +271,10 @@ class UPFusionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.batch.close()
         self.state = State.IDLE
         self.ui.progressBar.visible = False
-        self.ui.statusLabel.text = ""
+        self._show_warnings([])
+        self._show_log([])
+        for label in (self.ui.statusLabel, self.ui.batchLabel, self.ui.exportLabel):
+            label.text = ""
         self.observe(None)
 
     def _scene_is_open(self, _caller=None, _event=None) -> None:
