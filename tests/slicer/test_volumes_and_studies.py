@@ -369,3 +369,20 @@ def test_a_batch_of_the_scene_brings_its_results_into_the_studies(scene, alpha):
     fused = slicer.util.getNodesByClass("vtkMRMLVectorVolumeNode")
     assert [node.GetName() for node in fused] == ["T1 + FDG PET fused"]
     assert [study.functional for study in studies_in_scene()] == [rows[0].study.functional]
+
+
+def test_a_study_that_cannot_be_written_does_not_stop_a_batch(scene, alpha):
+    from UPFusionLib.batch import Status
+    from UPFusionLib.grid import as_matrix
+    from UPFusionLib.studies import PairStudy
+
+    from tests.slicer.phantom import add_study
+
+    (flat, pet), (mri, other) = add_study(), add_study()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(as_matrix(np.diag([0.0, 1, 1, 1])))
+    flat.SetAndObserveTransformNodeID(transform.GetID())
+    studies = [PairStudy("flat", flat.GetID(), pet.GetID()), PairStudy("good", mri.GetID(), other.GetID())]
+    rows = run_batch(studies, None)
+    assert [row.status for row in rows] == [Status.FAILED, Status.DONE]
+    assert rows[0].text == "The computation could not be started: Singular matrix."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -20,6 +21,8 @@ from .parameters import UPFusionParameterNode
 from .result_folder import fingerprint, has_result, is_result_of, note_inputs, result_folders
 from .studies import PairStudy
 from .window_units import units_of_files
+
+_log = logging.getLogger(__name__)
 
 
 class Status(Enum):
@@ -129,6 +132,11 @@ class Batch:
             return False
         except OSError as error:
             row.status, row.text = Status.FAILED, f"{error.filename}: {error.strerror}."
+            return False
+        except Exception as error:  # whatever it is, the other studies go on
+            _log.exception("a study of a batch could not be started")
+            text = _("The computation could not be started: {reason}.").format(reason=error)
+            row.status, row.text = Status.FAILED, text
             return False
         row.status = Status.RUNNING
         self._on_change()
