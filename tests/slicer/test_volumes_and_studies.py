@@ -386,3 +386,14 @@ def test_a_study_that_cannot_be_written_does_not_stop_a_batch(scene, alpha):
     rows = run_batch(studies, None)
     assert [row.status for row in rows] == [Status.FAILED, Status.DONE]
     assert rows[0].text == "The computation could not be started: Singular matrix."
+
+
+def test_a_volume_without_voxels_is_no_image_of_a_study(scene):
+    from UPFusionLib.studies import studies_in_scene
+
+    from tests.slicer.phantom import add_study
+
+    mri, pet = add_study()
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T1 output")  # as an output selector makes it
+    (found,) = studies_in_scene()
+    assert (found.mri, found.functional, found.problem) == (mri.GetID(), pet.GetID(), "")

@@ -47,6 +47,8 @@ def studies_in_scene() -> list[PairStudy]:
             continue
         if volume.GetHideFromEditors() or volume.GetAttribute(KIND):
             continue
+        if volume.GetImageData() is None or not volume.GetImageData().GetNumberOfPoints():
+            continue
         groups.setdefault(_study_item(hierarchy, hierarchy.GetItemByDataNode(volume)), []).append(volume)
     found: list[PairStudy] = []
     for item, volumes in groups.items():
