@@ -259,6 +259,18 @@ def test_volumes_that_were_removed_meanwhile_are_missed_without_harm(study, tmp_
     assert "removed from the scene" in ended[0][0].failure.reason
 
 
+def test_a_result_for_which_slicer_has_no_memory_ends_the_run_too(study, tmp_path, monkeypatch):
+    from tests.slicer.runs import program
+
+    def fail(*_arguments):
+        raise MemoryError("Unable to allocate 2.1 GiB")
+
+    monkeypatch.setattr("UPFusionLib.logic.load_result", fail)
+    logic, node = study
+    failure = failed(logic, node, program(tmp_path, "exit 0"), timeout_s=10.0)
+    assert "could not be brought into the scene: Unable to allocate 2.1 GiB" in failure.reason
+
+
 def test_only_one_run_at_a_time(study, tmp_path):
     from UPFusionLib.job import JobError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import slicer
@@ -10,13 +11,14 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from .command import options_of
 from .failure import Failure
-from .grid import GridMismatchError
 from .interpreter import Interpreter, NoInterpreterError, chosen_interpreter
 from .job import FusionJob, Job, JobError, Outcome
 from .modality import units_of
 from .parameters import Alignment, UPFusionParameterNode
 from .poller import Poller
 from .result import FusionNodes, load_result
+
+_log = logging.getLogger(__name__)
 
 
 class UPFusionLogic(ScriptedLoadableModuleLogic):
@@ -147,7 +149,8 @@ class UPFusionLogic(ScriptedLoadableModuleLogic):
                 )
                 return Outcome(failure, outcome.warnings), None
             return outcome, load_result(job.output, *volumes, fused, luminance)
-        except (OSError, ValueError, GridMismatchError) as error:
+        except Exception as error:  # whatever it is, a run has to end
+            _log.exception("a result could not be brought into the scene")
             failure = Failure(
                 _("The result could not be brought into the scene: {reason}").format(reason=error),
                 _("Copy the log and report it."),
