@@ -66,6 +66,21 @@ def test_who_does_not_leave_when_asked_is_killed(monkeypatch):
     assert command.cancelled
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no groups of processes")
+@pytest.mark.parametrize("end", ["cancel", "kill"])
+def test_a_group_of_processes_that_have_ended_is_gone_though_macos_says_not_permitted(monkeypatch, end):
+    killpg = os.killpg
+
+    def as_on_macos(group, number):
+        killpg(group, number)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("UPFusionLib.process.os.killpg", as_on_macos)
+    command = python("import time; time.sleep(300)")
+    getattr(command, end)()
+    assert to_end(command)[1] < 0
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for taskkill is a shell script")
 @pytest.mark.parametrize("end", ["cancel", "kill"])
 def test_a_windows_that_speaks_no_english_is_no_hindrance_to_ending_a_run(tmp_path, monkeypatch, end):

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 GRACE_S = 3.0
 #: Seconds to wait for the rest of the output when the command has ended but something it started holds its pipes.
 DRAIN_S = 1.0
+#: What the system says of a group that is gone; macOS: "not permitted", while its ended processes wait to be collected.
+_GONE = (ProcessLookupError, PermissionError)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class BackgroundCommand:
             return False
         try:
             os.killpg(self._process.pid, 0)
-        except ProcessLookupError:
+        except _GONE:
             return False
         return True
 
@@ -136,7 +138,7 @@ class BackgroundCommand:
                 creationflags=subprocess.CREATE_NO_WINDOW,
             )
             return
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(*_GONE):
             os.killpg(self._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
 
     def _read(self, stream, is_error: bool) -> None:
