@@ -34,12 +34,14 @@ class UPFusion(ScriptedLoadableModule):
             "After UP-Fusion (Li, Li and Jiang, AAAI 2026, arXiv 2511.12432). The sample data is the MNI152 template "
             "with a PET that is simulated from its tissue maps."
         )
-        slicer.app.connect("startupCompleted()", _register_sample_data)
+        slicer.app.connect("startupCompleted()", _register)
 
 
-def _register_sample_data():
+def _register():
+    from UPFusionLib.compare_layout import register_layout
     from UPFusionLib.sample_data import register_sample_data
 
+    register_layout()
     register_sample_data(str(Path(__file__).parent / "Resources" / "Icons" / "UPFusion.png"))
 
 

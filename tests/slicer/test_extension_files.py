@@ -141,3 +141,21 @@ def test_the_module_file_has_the_four_classes_by_slicers_names(scene):
     assert Path(sample["thumbnailFileName"]).is_file()
     assert all(re.fullmatch(r"SHA256:[0-9a-f]{64}", text) for text in sample["checksums"])
     assert [uri.rpartition("/")[2] for uri in sample["uris"]] == sample["fileNames"]
+
+
+@pytest.mark.slicer
+def test_a_scene_that_was_saved_with_three_rows_has_its_views_in_another_session(scene):
+    sys.modules.pop("UPFusion", None)
+    import types
+
+    import slicer
+    import UPFusion
+    from UPFusionLib.compare_layout import LAYOUT_ID, layout_xml
+
+    UPFusion.UPFusion(types.SimpleNamespace())
+    slicer.app.started[0]()
+    node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    node.SetViewArrangement(LAYOUT_ID)  # as the scene's own layout node says; without a description there is no view
+    assert node.GetCurrentLayoutDescription() == layout_xml()
+    slicer.app.layoutManager = lambda: None  # Slicer without a main window
+    slicer.app.started[0]()

@@ -31,12 +31,20 @@ def layout_xml() -> str:
     return f'<layout type="vertical" split="true">{rows}</layout>'
 
 
-def show_rows(fused: slicer.vtkMRMLVectorVolumeNode) -> None:
-    """Switch to the layout and put one image into each row."""
+def register_layout() -> None:
+    """Make the layout known: Slicer has no view at all for a saved scene whose layout it does not know."""
     manager = slicer.app.layoutManager()
+    if manager is None:  # there is no main window
+        return
     node = manager.layoutLogic().GetLayoutNode()
     if not node.IsLayoutDescription(LAYOUT_ID):
         node.AddLayoutDescription(LAYOUT_ID, layout_xml())
+
+
+def show_rows(fused: slicer.vtkMRMLVectorVolumeNode) -> None:
+    """Switch to the layout and put one image into each row."""
+    register_layout()
+    manager = slicer.app.layoutManager()
     manager.setLayout(LAYOUT_ID)
     fill_rows(fused)
     manager.resetSliceViews()

@@ -66,11 +66,9 @@ class UPFusionApplicationTest(ScriptedLoadableModuleTest):
 
     def test_the_layout_with_three_rows_has_nine_views(self):
         """Slicer accepts the layout's description."""
-        from UPFusionLib.compare_layout import LAYOUT_ID, layout_xml
+        from UPFusionLib.compare_layout import LAYOUT_ID, register_layout
 
-        node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
-        if not node.IsLayoutDescription(LAYOUT_ID):
-            node.AddLayoutDescription(LAYOUT_ID, layout_xml())
+        register_layout()
         slicer.app.layoutManager().setLayout(LAYOUT_ID)
         names = [name for name in slicer.app.layoutManager().sliceViewNames() if name.startswith("UPFusion")]
         self.assertEqual(len(names), 9)
