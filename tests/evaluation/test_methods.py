@@ -48,6 +48,13 @@ def test_a_result_that_fits_two_kinds_of_pairs_is_refused(atlas: Path, tmp_path:
         FolderMethod("OURS", tmp_path / "fused", pairs)
 
 
+def test_a_folder_of_other_results_is_refused_before_anything_is_measured(folders, tmp_path: Path) -> None:
+    pairs = pairs_of_folders(folder_pair("pairs"), *folders("1", "2"))
+    save(tmp_path / "fused" / "1_fused.png", disc(3))
+    with pytest.raises(InputError, match="that is named like a pair: it has 1_fused and so on; expected 1 and so on"):
+        FolderMethod("OURS", tmp_path / "fused", pairs)
+
+
 def test_a_changed_result_changes_the_fingerprint(folders, tmp_path: Path) -> None:
     pairs = pairs_of_folders(folder_pair("pairs"), *folders("1"))
     save(tmp_path / "fused" / "1.png", disc(3))

@@ -113,6 +113,7 @@ class FolderMethod(Method):
             flat = pictures_of(self.folder)
             self._files = dict.fromkeys(self.pairs.groups, flat)
             self._refuse_names_of_two_groups(flat)
+        self._refuse_names_of_no_pair()
 
     def _refuse_names_of_two_groups(self, flat: dict[str, Path]) -> None:
         seen: dict[str, str] = {}
@@ -123,6 +124,16 @@ class FolderMethod(Method):
                     f"{pair.group}. Expected one folder per kind of pair: {self.folder}/{pair.group} and so on."
                 )
             seen[pair.name] = pair.group
+
+    def _refuse_names_of_no_pair(self) -> None:
+        wanted = [pair.name for pair in self.pairs.pairs]
+        if wanted and not any(pair.name in self._files.get(pair.group, {}) for pair in self.pairs.pairs):
+            have = next((name for names in self._files.values() for name in names), "no picture")
+            raise InputError(
+                f"The folder {self.folder} holds no result of '{self.name}' that is named like a pair: it has {have} "
+                f"and so on; expected {wanted[0]} and so on. Give the folder with the results of these pairs, or "
+                "rename them."
+            )
 
     def file_of(self, pair: Pair) -> Path:
         """The result of a pair.
