@@ -54,6 +54,17 @@ def test_fuse_writes_the_result_and_says_what_was_done(study, tmp_path):
     assert str(tmp_path) not in json.dumps(report)
 
 
+def test_pictures_are_spoken_of_as_what_they_are(tmp_path):
+    pair = [tmp_path / name for name in ("visible.png", "infrared.png")]
+    for k, path in enumerate(pair):
+        save_picture(path, np.roll(np.arange(1024, dtype=np.uint8), k).reshape(32, 32))
+    done = upfusion("fuse", *pair, "--output", tmp_path / "out", "--modality", "infrared", "--blend", "alpha")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Infrared fused onto the visible picture (stated by the caller)" in done.stdout
+    assert "pixel on pixel; not registered" in done.stdout
+    assert "MRI" not in done.stdout
+
+
 def test_alpha_blending_needs_no_network_and_says_so(study, tmp_path):
     done = upfusion("fuse", *study, "--output", tmp_path / "out", "--modality", "pet", "--blend", "alpha")
     assert (done.returncode, done.stderr) == (0, "")

@@ -181,7 +181,9 @@ def test_unknown_modes_and_pictures_are_refused(tmp_path):
     save_transform(tmp_path / "t.tfm", TRUTH)
     with pytest.raises(UsageError, match="cannot be applied to pictures"):
         align(picture, picture, tmp_path / "t.tfm")
-    assert align(picture, picture).functional is picture
+    placed = align(picture, picture)
+    assert placed.functional is picture
+    assert placed.facts["how"] == "pictures of one size, pixel on pixel; not registered"
 
 
 def test_a_study_with_a_known_shift_is_brought_together():

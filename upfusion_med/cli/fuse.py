@@ -22,6 +22,11 @@ from upfusion_med.core.settings import (
     SliceAxis,
 )
 
+#: What was done, where the images are pictures of no patient, or nobody knows what they are.
+_FUSED_PICTURES = {
+    "infrared": "Infrared fused onto the visible picture",
+    "unknown": "The second picture fused onto the first",
+}
 _INPUT, _ALIGNMENT, _APPEARANCE, _NETWORK, _OUTPUT = "Input", "Alignment", "Appearance", "Network", "Output"
 
 
@@ -329,7 +334,9 @@ def run(
         return
     if quiet:
         return
-    typer.echo(f"{report['modality']['value'].upper()} fused onto the MRI ({report['modality']['how']}).")
+    kind = report["modality"]["value"]
+    done = _FUSED_PICTURES.get(kind, f"{kind.upper()} fused onto the MRI")
+    typer.echo(f"{done} ({report['modality']['how']}).")
     typer.echo(f"Alignment: {report['alignment']['how']}.")
     took = f", {report['seconds']['network']} s" if "network" in report["seconds"] else ""
     typer.echo(f"Colour: {report['colour']}. Network: {report['network'].get('model')}{took}.")

@@ -81,7 +81,8 @@ def align(
         return _as_in_file(mri, functional, mode)
     if mode == RIGID or (mode == AUTO and _frames_differ(mri, functional)):
         return _registered(mri, functional, mode, progress)
-    how = "resampled onto the MRI's grid, linear; not registered"
+    on_grid = "pictures of one size, pixel on pixel" if mri.is_picture else "resampled onto the MRI's grid, linear"
+    how = f"{on_grid}; not registered"
     return _resampled(mri, functional, None, mode, how, ())
 
 
