@@ -10,12 +10,12 @@ import typer
 def network(
     model: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Network to measure; may be given several times."),
+        typer.Option(help="Network to measure; may be given several times. Default: upfusion-tiny and upfusion-paper."),
     ] = None,
     side: Annotated[int, typer.Option(help="Side of the square slice in pixels.")] = 256,
     threads: Annotated[
         Optional[list[int]],  # noqa: UP045
-        typer.Option(help="CPU threads; may be given several times."),
+        typer.Option(help="CPU threads; may be given several times. Default: 1 and 2."),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Slices timed; the fastest counts.")] = 5,
 ) -> None:

@@ -101,9 +101,9 @@ def benchmark(
 ) -> None:
     """Compare networks, classical rules and finished results on the pairs of a data set.
 
-    Written are per_pair.csv, summary.csv, summary.md, summary.tex, tests.csv, run.json and report.html; failures.csv
-    too where a pair could not be scored (exit code 3 then). The average rule always comes along: it is the bound for
-    methods that throw one source away.
+    Written are per_pair.csv, summary.csv, summary.md, summary.tex, lines.csv, tests.csv, run.json and report.html;
+    failures.csv too where a pair could not be scored (exit code 3 then). The average rule always comes along: it is the
+    bound for methods that throw one source away.
 
     Examples:
       upfusion benchmark harvard --root harvard --model upfusion -o run
