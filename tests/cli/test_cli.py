@@ -65,6 +65,16 @@ def test_pictures_are_spoken_of_as_what_they_are(tmp_path):
     assert "MRI" not in done.stdout
 
 
+def test_swapped_images_and_a_ct_called_pet_are_warned_of(study, tmp_path):
+    pet, ct = tmp_path / "pet.nii.gz", tmp_path / "bone.nii.gz"
+    pet.write_bytes(study[1].read_bytes())
+    save_scalar_nifti(ct, np.linspace(-1000, 1200, 512, dtype=np.float32).reshape(8, 8, 8), np.eye(4))
+    swapped = upfusion("fuse", pet, study[0], "-o", tmp_path / "a", "--blend", "alpha")
+    assert "'pet' in the file name; check that the two are not swapped" in swapped.stderr
+    called = upfusion("fuse", study[0], ct, "-o", tmp_path / "b", "--blend", "alpha", "--modality", "pet")
+    assert "its values, -1000 to 1200, look like Hounsfield units; check --modality" in called.stderr
+
+
 def test_alpha_blending_needs_no_network_and_says_so(study, tmp_path):
     done = upfusion("fuse", *study, "--output", tmp_path / "out", "--modality", "pet", "--blend", "alpha")
     assert (done.returncode, done.stderr) == (0, "")

@@ -71,6 +71,7 @@ def test_a_stated_modality_is_taken_and_what_speaks_against_it_is_said(stated, h
         ("a/PET.nii.gz", "a/T1.nii.gz", "The MRI comes first, but the first image has 'pet' in the file name"),
         ("CT/41.png", "MRI/41.png", "'ct' in the folder's name"),
         ("ir/01.png", "vi/01.png", "The visible picture comes first, but the first image has 'ir'"),
+        ("ct_mri_07/PET.nii.gz", "ct_mri_07/T1.nii.gz", "'pet' in the file name"),
         ("a/T1.nii.gz", "a/PET.nii.gz", ""),
         ("a/t1_in_pet_space.nii.gz", "a/mibi.nii.gz", ""),
         ("fdg_study/head.nii.gz", "fdg_study/uptake.nii.gz", ""),

@@ -76,6 +76,8 @@ def order_doubt(mri: Volume, mri_path: Path | None, functional_path: Path | None
     """A warning where the first image's name says PET, SPECT, CT or infrared and that of the second nothing, or ""."""
     if mri_path is None or functional_path is None or mri.modality is not Modality.UNKNOWN:
         return ""
+    if mri_path.parent == functional_path.parent:  # which says nothing about the one or the other
+        mri_path, functional_path = Path(mri_path.name), Path(functional_path.name)
     words = re.split(r"[^a-z0-9]+", f"{mri_path.parent.name}/{mri_path.name}".lower())
     named = _named(mri_path)
     if named is None or _MRI_WORDS.intersection(words) or _named(functional_path) is not None:
