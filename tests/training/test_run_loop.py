@@ -119,6 +119,19 @@ def test_a_signal_to_every_process_of_a_run_ends_it_after_its_step_too(config, n
     assert Trainer(trainer.config).step == 3
 
 
+def test_a_run_that_fails_leaves_no_workers_for_which_python_would_wait_at_its_end(config, monkeypatch):
+    def full(*_):
+        assert len(multiprocessing.active_children()) == 2
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(run_loop, "check_in", full)
+    trainer = Trainer(replace(config, workers=2))
+    with pytest.raises(RuntimeError, match="the disk is full") as failure:
+        trainer.run()
+    assert failure.tb is not None  # it holds the frames of the run, as at the end of Python
+    assert multiprocessing.active_children() == []
+
+
 def test_a_stop_between_two_validations_does_not_change_the_best_weights(config, tmp_path, monkeypatch):
     by_step = {2: 0.3, 3: 0.9, 4: 0.5, 6: 0.4}
     config = replace(config, steps=6, keep_best="mean")

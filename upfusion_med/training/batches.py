@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -111,6 +112,16 @@ def stream(batches: Batches, keys: Iterable[Key], workers: int, *, pinned: bool 
         worker_init_fn=_ignore_signals,
     )
     return iter(loader)
+
+
+@contextmanager
+def ended(batches: Iterator[Batch]) -> Iterator[None]:
+    """Context that ends the workers of a `stream`: they ignore the signal by which Python would end them."""
+    try:
+        yield
+    finally:
+        if (shut_down := getattr(batches, "_shutdown_workers", None)) is not None:
+            shut_down()
 
 
 def _ignore_signals(_worker: int) -> None:

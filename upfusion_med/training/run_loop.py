@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from upfusion_med.core import Progress
-from upfusion_med.training.batches import Batch, Batches, Key, stream, training_key, validation_key
+from upfusion_med.training.batches import Batch, Batches, Key, ended, stream, training_key, validation_key
 from upfusion_med.training.run_log import RunLog
 from upfusion_med.training.run_state import write_state
 from upfusion_med.training.sanity_sheet import sanity_sheet, write_sheet
@@ -46,7 +46,7 @@ def run(trainer: Trainer, progress: Progress) -> None:
         pinned=trainer.device.type == "cuda",
     )
     rows, begin = list[dict[str, float]](), time.perf_counter()
-    with StopRequest(repeated=place.count > 1) as stop:
+    with StopRequest(repeated=place.count > 1) as stop, ended(batches):
         while trainer.step < trainer.length:
             rows.append(trainer.train_step(batches))
             progress.advance()
