@@ -36,7 +36,7 @@ def test_settings_that_cannot_work_are_refused_at_the_door(wrong):
 
 
 def test_words_of_closed_sets_are_the_members_themselves():
-    words = {"modality": "pet", "blend": "alpha", "pooling": "volume", "axis": "coronal", "register": "never"}
+    words = {"modality": "PET", "blend": "alpha", "pooling": "volume", "axis": "coronal", "register": "never"}
     settings = FuseSettings(**words, device="cpu")
     assert settings.modality is Modality.PET
     assert settings.blend is Blend.ALPHA

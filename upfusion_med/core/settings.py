@@ -212,7 +212,7 @@ def _of_words(name: str, value: Any, kind: type[Enum]) -> Enum | None:
     if value is None and name == "modality":
         return None
     try:
-        return kind(value)
+        return kind(value.lower() if isinstance(value, str) else value)
     except ValueError as error:
         words = ", ".join(str(word.value) for word in kind)
         raise UsageError(f"The setting {name} is '{value}'; expected one of {words}.") from error

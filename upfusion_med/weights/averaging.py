@@ -72,5 +72,8 @@ def same_codes(one: PromptTable, other: PromptTable) -> bool:
     return (
         one.encoder == other.encoder
         and one.codes.keys() == other.codes.keys()
-        and all(np.allclose(code, other.codes[name], atol=1e-5) for name, code in one.codes.items())
+        and all(
+            code.shape == other.codes[name].shape and np.allclose(code, other.codes[name], atol=1e-5)
+            for name, code in one.codes.items()
+        )
     )
