@@ -31,15 +31,20 @@ def knows(panel, monkeypatch, **changes):
     monkeypatch.setattr("UPFusionLib.preflight.Probe.poll", lambda self: facts(**changes))
 
 
-def start_a_run_without_end(panel, monkeypatch, tmp_path):
-    """Apply, with a stand-in for Python that sleeps, until the panel says that it runs."""
-    from UPFusionLib.widget import State
-
+def apply_to_a_program(panel, monkeypatch, tmp_path, script):
+    """Choose a study and press Apply, with a shell script that stands in for Python."""
     from tests.slicer.runs import program
 
     knows(panel, monkeypatch)
     choose_study(panel)
-    sleeper = program(tmp_path, "exec sleep 300")
-    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: sleeper)
+    stand_in = program(tmp_path, script)
+    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: stand_in)
     panel.apply()
+
+
+def start_a_run_without_end(panel, monkeypatch, tmp_path):
+    """Apply, with a stand-in for Python that sleeps, until the panel says that it runs."""
+    from UPFusionLib.widget import State
+
+    apply_to_a_program(panel, monkeypatch, tmp_path, "exec sleep 300")
     wait_until(lambda: panel.state is State.RUNNING)

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.slicer.conftest import NEEDS_CORE
-from tests.slicer.panel_steps import choose_study, knows, start_a_run_without_end, wait_until
+from tests.slicer.panel_steps import (
+    apply_to_a_program,
+    choose_study,
+    knows,
+    start_a_run_without_end,
+    wait_until,
+)
 
 slicer = pytest.importorskip("slicer", reason=NEEDS_CORE)
 pytestmark = pytest.mark.slicer
@@ -45,13 +51,7 @@ def test_a_run_goes_from_apply_to_the_views(panel, monkeypatch):
 def test_a_failure_is_shown_with_reason_advice_and_the_last_lines(panel, monkeypatch, tmp_path):
     from UPFusionLib.widget import State
 
-    from tests.slicer.runs import program
-
-    knows(panel, monkeypatch)
-    choose_study(panel)
-    refusing = program(tmp_path, "echo one line; echo 'Error: no model upfusion-huge.' >&2; exit 2")
-    monkeypatch.setattr("UPFusionLib.logic.chosen_interpreter", lambda: refusing)
-    panel.apply()
+    apply_to_a_program(panel, monkeypatch, tmp_path, "echo one line; echo 'Error: no model upfusion-huge.' >&2; exit 2")
     wait_until(lambda: panel.state in (State.FAILED, State.DONE))
     assert panel.state is State.FAILED
     assert "upfusion-huge" in panel.ui.statusLabel.text
