@@ -31,8 +31,10 @@ def step_with_signal(batches):
 
 trainer.train_step = step_with_signal
 trainer.run()
-Path(sys.argv[2], f"stopped-{trainer.processes.rank}").write_text(str(trainer.step))
-trainer.processes.leave()
+trainer.processes.leave(trainer.parallel)
+threads = [Path("/proc/self/task", thread, "comm").read_text() for thread in os.listdir("/proc/self/task")]
+left = sum("gloo" in name for name in threads)
+Path(sys.argv[2], f"stopped-{trainer.processes.rank}").write_text(f"{trainer.step} steps, {left} threads")
 """
 
 
@@ -50,7 +52,7 @@ def test_a_signal_to_one_of_two_processes_ends_both_after_the_same_step(config, 
     (tmp_path / "stopped.py").write_text(STOPPED)
     done = on_two(tmp_path / "stopped.py", tmp_path / "c.json", tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert [(tmp_path / f"stopped-{rank}").read_text() for rank in (0, 1)] == ["3", "3"]
+    assert [(tmp_path / f"stopped-{rank}").read_text() for rank in (0, 1)] == ["3 steps, 0 threads"] * 2
     assert Trainer(config).step == 3
 
 

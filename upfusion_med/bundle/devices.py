@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from upfusion_med.training.processes import join_group, leave_group
+
 
 def best_device() -> torch.device:
     """The first CUDA device, or the CPU."""
@@ -27,18 +29,15 @@ def join_ranks(device: torch.device | str) -> None:
     import ignite.distributed as idist
 
     on_cuda = torch.device(device).type == "cuda"
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if on_cuda else "gloo")
+    join_group(on_cuda)
     if on_cuda:
         torch.cuda.set_device(torch.device(device))
     idist.sync()
 
 
-def leave_ranks() -> None:
-    """End the process group, where there is one."""
-    if dist.is_initialized():
-        dist.barrier()  # a rank that leaves while another still talks to it aborts that one
-        dist.destroy_process_group()
+def leave_ranks(network: nn.Module) -> None:
+    """End the process group, where there is one, and what the network holds of it (:func:`across_ranks`)."""
+    leave_group(network)
 
 
 def is_helping_rank() -> bool:

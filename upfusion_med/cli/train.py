@@ -68,7 +68,7 @@ def train(
         return
     with TerminalProgress(quiet or not trainer.processes.is_first) as progress:
         checkpoint = trainer.run(progress)
-    trainer.processes.leave()
+    trainer.processes.leave(trainer.parallel)
     if not trainer.processes.is_first:
         return
     if trainer.step < trainer.length:

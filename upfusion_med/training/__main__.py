@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         trainer = Trainer(read_config(options.config))
         trainer.run()
-        trainer.processes.leave()
+        trainer.processes.leave(trainer.parallel)
         finished = trainer.step == trainer.length
         if trainer.processes.is_first:
             sys.stdout.write(f"step {trainer.step} of {trainer.length}: {trainer.checkpoint}\n")

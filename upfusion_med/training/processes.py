@@ -73,10 +73,36 @@ class Processes:
         dist.all_reduce(flag, dist.ReduceOp.MAX)
         return bool(flag.item())
 
-    def leave(self) -> None:
-        """Close the connection to the others."""
-        if self.count > 1 and dist.is_initialized():
-            dist.destroy_process_group()
+    def leave(self, network: nn.Module) -> None:
+        """Close the connection to the others, which the wrapped network held; it cannot learn any more."""
+        if self.count > 1:
+            leave_group(network)
+
+
+def join_group(on_cuda: bool) -> None:
+    """Join the processes that torchrun started: NCCL on CUDA, gloo on CPU. Nothing where that is done."""
+    if dist.is_initialized():
+        return
+    # DistributedDataParallel imports it, and imported while there is a group it keeps that, with its threads, for good.
+    import torch._dynamo  # noqa: F401
+
+    dist.init_process_group("nccl" if on_cuda else "gloo")
+
+
+def leave_group(network: nn.Module) -> None:
+    """Leave the group, where there is one, once all processes are here; its threads end with it.
+
+    A thread of the group that wakes while Python is taken down aborts the process, whose work is done.
+
+    Args:
+        network: One wrapped in DistributedDataParallel gives up the group, and can only be evaluated after.
+    """
+    if not dist.is_initialized():
+        return
+    dist.barrier()  # one that leaves while another still talks to it aborts that one
+    if isinstance(network, nn.parallel.DistributedDataParallel):
+        vars(network).update(process_group=None, reducer=None, logger=None)
+    dist.destroy_process_group()
 
 
 def join(device: str) -> Processes:
@@ -100,6 +126,5 @@ def join(device: str) -> Processes:
     if wanted.type == "cuda":
         wanted = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(wanted)
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if wanted.type == "cuda" else "gloo")
+    join_group(wanted.type == "cuda")
     return Processes(dist.get_rank(), count, wanted)
