@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from upfusion_med.core import RAS_FROM_LPS, Geometry, UsageError
-from upfusion_med.transforms.itk_image import itk_array, itk_geometry, itk_image, itk_transform, linearised
+from upfusion_med.transforms.itk_image import itk_array, itk_image, itk_transform, linearised
 
 
 def _rotation(axis, degrees):
@@ -35,13 +35,9 @@ AFFINES = {
 
 
 @pytest.mark.parametrize("name", AFFINES)
-def test_there_and_back_is_exact(name):
-    rng = np.random.default_rng(1)
-    geometry = Geometry((5, 6, 7), AFFINES[name])
-    array = rng.random((5, 6, 7), dtype=np.float32)
-    image = itk_image(array, geometry)
-    np.testing.assert_array_equal(itk_array(image), array)
-    np.testing.assert_allclose(itk_geometry(image).affine, geometry.affine, atol=1e-12)
+def test_values_come_back_exactly(name):
+    array = np.random.default_rng(1).random((5, 6, 7), dtype=np.float32)
+    np.testing.assert_array_equal(itk_array(itk_image(array, Geometry((5, 6, 7), AFFINES[name]))), array)
 
 
 @pytest.mark.parametrize("name", AFFINES)

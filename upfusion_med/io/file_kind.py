@@ -24,11 +24,6 @@ class FileKind(str, Enum):
     METAIMAGE = "metaimage"
     DICOM = "dicom"
 
-    @property
-    def is_volume_file(self) -> bool:
-        """Whether it is one file that holds one volume with its geometry."""
-        return self in (FileKind.NIFTI, FileKind.NRRD, FileKind.METAIMAGE)
-
 
 _PICTURE_MAGIC = (
     b"\x89PNG\r\n\x1a\n",

@@ -137,11 +137,6 @@ class UPFusionPaper(nn.Module):
         self.output = nn.Conv2d(w2, 1, 3, padding=1, bias=False)
         name_statistics(self)
 
-    @property
-    def parameter_count(self) -> int:
-        """Number of weights, ConvNeXt included."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
     def forward(
         self,
         visible_or_functional: Tensor,

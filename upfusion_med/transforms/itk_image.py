@@ -51,14 +51,6 @@ def itk_array(image: SimpleITK.Image) -> NDArray[Any]:
     return np.ascontiguousarray(values.transpose(axes))
 
 
-def itk_geometry(image: SimpleITK.Image) -> Geometry:
-    """The grid of a SimpleITK image, in RAS+ millimetres."""
-    lps = np.eye(4)
-    lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    lps[:3, 3] = image.GetOrigin()
-    return Geometry(image.GetSize(), RAS_FROM_LPS @ lps)
-
-
 def itk_transform(matrix: NDArray[np.float64]) -> SimpleITK.AffineTransform:
     """The SimpleITK transform of a (4, 4) matrix that maps RAS+ points to RAS+ points (millimetres)."""
     import SimpleITK as sitk

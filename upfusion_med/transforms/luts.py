@@ -104,11 +104,6 @@ class Lut:
         return bool((np.diff(self.luma) >= -1e-12).all())
 
     @property
-    def starts_black(self) -> bool:
-        """Whether the first entry is black (four DICOM palettes are not: spring, summer, fall, winter)."""
-        return not self.table[0].any()
-
-    @property
     def display_luminance(self) -> NDArray[np.float64]:
         """(256,) luminance t(u) at which uptake u = index/255 is shown, [0, 1], never falling.
 
