@@ -13,11 +13,11 @@ from upfusion_med.evaluation.columns import HEADLINE, READER_KEYS, column, known
 from upfusion_med.evaluation.datasets import get_data_set
 from upfusion_med.evaluation.harness import run_benchmark
 from upfusion_med.evaluation.methods import FolderMethod, Kind, RuleMethod
+from upfusion_med.evaluation.one_sidedness import Side
 from upfusion_med.evaluation.pair_search import find_pairs
 from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.published import published_rows
 from upfusion_med.evaluation.results import POOLED_GROUPS, POOLED_PAIRS, Results, build_results
-from upfusion_med.evaluation.statistics import Side
 
 from .conftest import disc, save
 from .test_statistics import table_of

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from upfusion_med.core import UsageError
-from upfusion_med.evaluation import source_colours, statistics
+from upfusion_med.evaluation import source_colours
 from upfusion_med.evaluation.columns import HEADLINE, READER_KEYS, Column, column
+from upfusion_med.evaluation.comparison import Comparison, compare
 from upfusion_med.evaluation.methods import Kind
+from upfusion_med.evaluation.one_sidedness import THROWN_AWAY, Side, one_sided, weaker_source
 from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.published import PublishedRow
 from upfusion_med.evaluation.reader_measures import Composition
 from upfusion_med.evaluation.score_table import FloatArray, ScoreTable
-from upfusion_med.evaluation.statistics import Comparison, Side, Summary
+from upfusion_med.evaluation.statistics import Summary, best_methods, ranks, summarise, summarise_over_groups
 from upfusion_med.inference.functional_colours import KEEP
 
 #: Names of the sections over several groups.
@@ -173,14 +175,14 @@ def build_results(
     sections = []
     for group in table.groups:
         part = table.of_group(group)
-        means = statistics.summarise(part, seed)
-        tests = statistics.compare(part, chosen, columns, seed)
+        means = summarise(part, seed)
+        tests = compare(part, chosen, columns, seed)
         sections.append(_section(group, "mean ± sd over pairs", part, means, columns, tests, () if several else rows))
     if several:
-        means = statistics.summarise(table, seed)
-        tests = statistics.compare(table, chosen, columns, seed)
+        means = summarise(table, seed)
+        tests = compare(table, chosen, columns, seed)
         sections.append(_section(POOLED_PAIRS, "mean ± sd over all pairs", table, means, columns, tests, rows))
-        means = statistics.summarise_over_groups(table, seed)
+        means = summarise_over_groups(table, seed)
         how = "mean ± sd of the groups' means, each group with equal weight"
         sections.append(_section(POOLED_GROUPS, how, table, means, columns, (), rows))
     protocol = protocol_of(pairs)
@@ -201,21 +203,21 @@ def _section(
     published: tuple[PublishedRow, ...],
 ) -> Section:
     by_group = name == POOLED_GROUPS
-    sides = tuple(statistics.one_sided(table, by_group=by_group))
+    sides = tuple(one_sided(table, by_group=by_group))
     scored = tuple(int(n) for n in table.scored.sum(axis=1))
     total = len(table.pairs)
     # A pair that no method has a result for (its pictures cannot be read) leaves the others comparable.
     complete = [n == table.scored.any(axis=0).sum() for n in scored]
     takes_part = [kind is not Kind.COPY and c for kind, c in zip(table.kinds, complete, strict=True)]
     allowed = [part and side.keeps_both for part, side in zip(takes_part, sides, strict=True)]
-    best = statistics.best_methods(summary.mean, columns, allowed)
-    weaker = statistics.weaker_source(table, by_group=by_group)
-    kept = [own >= statistics.THROWN_AWAY * bound for _, own, bound in weaker]
+    best = best_methods(summary.mean, columns, allowed)
+    weaker = weaker_source(table, by_group=by_group)
+    kept = [own >= THROWN_AWAY * bound for _, own, bound in weaker]
     networks = [
         part and keeps and kind is not Kind.RULE
         for part, keeps, kind in zip(takes_part, kept, table.kinds, strict=True)
     ]
-    of_networks = statistics.best_methods(summary.mean, columns, networks)
+    of_networks = best_methods(summary.mean, columns, networks)
     return Section(
         name=name,
         about=f"{total} pairs of {summary.cases} independent cases; {how}.",
@@ -223,7 +225,7 @@ def _section(
         scored=scored,
         summary=summary,
         sides=sides,
-        ranks=statistics.ranks(summary.mean, columns, takes_part),
+        ranks=ranks(summary.mean, columns, takes_part),
         best=tuple(best),
         lines=(
             _line("the line", LINE_MEANING, table, summary, best, sides),

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import InputError, Modality, Pooling, Progress, SilentProgress, Volume
 from upfusion_med.evaluation.methods import Kind
+from upfusion_med.evaluation.one_sidedness import Side, one_sided
 from upfusion_med.evaluation.pairs import Pair
 from upfusion_med.evaluation.picture_levels import Levels, to_levels
 from upfusion_med.evaluation.rules import BOUND, RULES
 from upfusion_med.evaluation.score_table import ScoreTable
-from upfusion_med.evaluation.statistics import Side, one_sided
 
 if TYPE_CHECKING:
     from upfusion_med.inference.backends.base import Backend
