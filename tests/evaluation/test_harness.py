@@ -16,10 +16,12 @@ from PIL import Image
 from upfusion_med.core import RuntimeFailure, UsageError
 from upfusion_med.evaluation import harness, store
 from upfusion_med.evaluation.datasets import folder_pair, get_data_set
+from upfusion_med.evaluation.kept_pictures import fused_again
 from upfusion_med.evaluation.methods import FolderMethod, Method, RuleMethod, model_method
 from upfusion_med.evaluation.pair_search import find_pairs
 from upfusion_med.evaluation.pairs import Pair, pairs_of_folders
 from upfusion_med.evaluation.picture_levels import Levels
+from upfusion_med.evaluation.source_colours import read_pair
 from upfusion_med.metrics import compute
 
 from .conftest import disc, save, warm
@@ -181,10 +183,10 @@ def test_a_network_keeps_its_pictures_and_reads_them_again(atlas: Path, tmp_path
     assert table.scored.all()
     pair = pairs.pairs[-1]
     path = tmp_path / "run" / "fused" / "NET" / "PET-MRI" / "sa_21.png"
-    a, b = harness.read_pair(pair)
+    a, b = read_pair(pair)
     assert a.ndim == 3
     method.fuse = lambda *_: pytest.fail("the network ran again")  # type: ignore[method-assign]
-    kept = harness.fused_again(tmp_path / "run", method, pair, a, b)
+    kept = fused_again(tmp_path / "run", method, pair, a, b)
     np.testing.assert_array_equal(kept, np.asarray(Image.open(path)))
     assert (kept[(a == 0).all(axis=2) & (b == 0)] == 0).all()
 

@@ -8,7 +8,8 @@ import pytest
 
 from upfusion_med.evaluation import html_report, report_pictures
 from upfusion_med.evaluation.datasets import get_data_set
-from upfusion_med.evaluation.harness import fused_again, run_benchmark
+from upfusion_med.evaluation.harness import run_benchmark
+from upfusion_med.evaluation.kept_pictures import fused_again
 from upfusion_med.evaluation.methods import FolderMethod, RuleMethod
 from upfusion_med.evaluation.pair_search import find_pairs
 from upfusion_med.evaluation.published import published_rows

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from upfusion_med.cli.main import app
 from upfusion_med.core import Modality
-from upfusion_med.evaluation import harness
 from upfusion_med.evaluation.datasets import folder_pair
+from upfusion_med.evaluation.harness import run_benchmark
+from upfusion_med.evaluation.kept_pictures import fused_again
 from upfusion_med.evaluation.methods import FolderMethod, RuleMethod
 from upfusion_med.evaluation.pairs import Pair, pairs_of_folders
 from upfusion_med.evaluation.slice_stacks import neighbours, with_flicker
@@ -46,8 +47,8 @@ def stack(tmp_path: Path) -> Path:
 def test_flicker_is_what_a_result_changes_beyond_its_sources(stack: Path) -> None:
     pairs = pairs_of_folders(STACK, stack / "a", stack / "b")
     methods = [FolderMethod("flickering", stack / "flickering", pairs), RuleMethod("max")]
-    table = harness.run_benchmark(pairs, methods, ("vif", "slice_flicker"), stack / "run")
-    filled = with_flicker(table, methods, lambda m, p, a, b: harness.fused_again(stack / "run", m, p, a, b))
+    table = run_benchmark(pairs, methods, ("vif", "slice_flicker"), stack / "run")
+    filled = with_flicker(table, methods, lambda m, p, a, b: fused_again(stack / "run", m, p, a, b))
     column = filled.values[:, :, 1]
     np.testing.assert_array_equal(column, [[0.0, 12.0, np.nan], [0.0, 0.0, np.nan]])
     assert with_flicker(replace(table, metrics=("vif", "scd")), methods, lambda *_: disc(1)).metrics == ("vif", "scd")
@@ -57,8 +58,8 @@ def test_a_slice_without_a_result_has_no_flicker(stack: Path) -> None:
     (stack / "flickering" / "s2.png").unlink()
     pairs = pairs_of_folders(STACK, stack / "a", stack / "b")
     methods = [FolderMethod("flickering", stack / "flickering", pairs), RuleMethod("max")]
-    table = harness.run_benchmark(pairs, methods, ("vif", "slice_flicker"), stack / "run")
-    filled = with_flicker(table, methods, lambda m, p, a, b: harness.fused_again(stack / "run", m, p, a, b))
+    table = run_benchmark(pairs, methods, ("vif", "slice_flicker"), stack / "run")
+    filled = with_flicker(table, methods, lambda m, p, a, b: fused_again(stack / "run", m, p, a, b))
     assert filled.values[0, 0, 1] == 0
     assert math.isnan(filled.values[0, 1, 1])
     assert filled.values[1, 1, 1] == 0

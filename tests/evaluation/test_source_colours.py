@@ -13,14 +13,14 @@ from tests.evaluation.conftest import disc, save
 from tests.inference.maximum_backend import MaximumBackend
 from upfusion_med.core import FuseSettings, Modality, UsageError
 from upfusion_med.evaluation.datasets import folder_pair
-from upfusion_med.evaluation.harness import read_pair, run_benchmark
+from upfusion_med.evaluation.harness import run_benchmark
 from upfusion_med.evaluation.methods import Method, RuleMethod
 from upfusion_med.evaluation.pairs import PairList, pairs_of_folders
 from upfusion_med.evaluation.picture_levels import grey
 from upfusion_med.evaluation.reader_measures import Composition, colour_picture, scales_of
 from upfusion_med.evaluation.results import build_results
 from upfusion_med.evaluation.run_record import run_facts
-from upfusion_med.evaluation.source_colours import drawn, with_functional_colours
+from upfusion_med.evaluation.source_colours import drawn, read_pair, with_functional_colours
 from upfusion_med.evaluation.store import score_key
 from upfusion_med.inference import fuse
 from upfusion_med.transforms.luts import get_lut

@@ -210,8 +210,9 @@ def run(
     """
     from upfusion_med.cli.progress import TerminalProgress
     from upfusion_med.evaluation.columns import parse_metrics
-    from upfusion_med.evaluation.harness import fused_again, run_benchmark
+    from upfusion_med.evaluation.harness import run_benchmark
     from upfusion_med.evaluation.html_report import write_report
+    from upfusion_med.evaluation.kept_pictures import fused_again
     from upfusion_med.evaluation.published import published_rows
     from upfusion_med.evaluation.reader_measures import Composition
     from upfusion_med.evaluation.report_pictures import build_cases

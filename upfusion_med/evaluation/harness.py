@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ from upfusion_med.core import (
 )
 from upfusion_med.evaluation import reader_measures
 from upfusion_med.evaluation.columns import READER_KEYS
-from upfusion_med.evaluation.methods import Kind, Method, check_names
+from upfusion_med.evaluation.kept_pictures import PICTURES_FOLDER, fused_picture
+from upfusion_med.evaluation.methods import Method, check_names
 from upfusion_med.evaluation.pairs import Failure, Pair, PairList
-from upfusion_med.evaluation.picture_levels import Levels, grey, read_levels
+from upfusion_med.evaluation.picture_levels import grey
 from upfusion_med.evaluation.reader_measures import Composition, Sources
 from upfusion_med.evaluation.score_table import ScoreTable
-from upfusion_med.evaluation.source_colours import drawn
+from upfusion_med.evaluation.source_colours import read_pair
 from upfusion_med.evaluation.store import Score, ScoreStore, score_key
 
 SCORES_FOLDER = "scores"
-PICTURES_FOLDER = "fused"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Bench:
         of_reader = [k for k in self.metrics if k in READER_KEYS]
         try:
             begin = time.perf_counter()
-            fused = _fused(self.pictures, method, pair, a, b)
+            fused = fused_picture(self.pictures, method, pair, a, b)
             middle = time.perf_counter()
             values = compute(fused, a, b, [k for k in self.metrics if k not in of_reader])
             if of_reader:
@@ -111,66 +111,6 @@ class Bench:
             digest.update(f"{name} {scale.shape}".encode())
             digest.update(scale.tobytes())
         return f"{self.composition.value} {digest.hexdigest()}"
-
-
-def picture_path(folder: Path, method: Method, pair: Pair) -> Path:
-    """Where the result of a network is kept: ``METHOD/GROUP/NAME.png``."""
-    return folder / method.slug / pair.group / f"{pair.name}.png"
-
-
-def read_pair(pair: Pair) -> tuple[Levels, Levels]:
-    """Picture A in the colours that the pair asks for, (H, W) or (H, W, 3), and B as (H, W) luma; uint8.
-
-    Raises:
-        InputError: one cannot be read, or the sizes differ.
-    """
-    a, b = drawn(read_levels(pair.a), pair.modality, pair.functional_colours), grey(read_levels(pair.b))
-    if a.shape[:2] != b.shape:
-        raise InputError(
-            f"The pair {pair.id} is {a.shape[1]}x{a.shape[0]} ({pair.a.name}) and {b.shape[1]}x{b.shape[0]} pixels "
-            f"({pair.b.name}); expected registered pictures of one size. Pictures are not resampled."
-        )
-    return a, b
-
-
-def fused_again(output: Path, method: Method, pair: Pair, a: Levels, b: Levels) -> Levels:
-    """The grey result of a method for a pair of a finished run; networks' results are read from the run's folder.
-
-    Args:
-        output: Folder of the run.
-        method: One of its methods.
-        pair: One of its pairs.
-        a: (H, W) luma of A.
-        b: (H, W) luma of B.
-    """
-    return _fused(output / PICTURES_FOLDER, method, pair, a, b)
-
-
-def _fused(pictures: Path | None, method: Method, pair: Pair, a: Levels, b: Levels) -> Levels:
-    """The fused image; a network's result is kept in ``pictures`` and read again where nothing has changed."""
-    if pictures is None or method.kind is not Kind.MODEL:
-        return method.fuse(pair, a, b)
-    return _kept(picture_path(pictures, method, pair), score_key(pair, method), lambda: method.fuse(pair, a, b))
-
-
-def _kept(path: Path, key: str, fuse: Callable[[], Levels]) -> Levels:
-    from PIL import Image, PngImagePlugin
-
-    if path.is_file():
-        try:
-            with Image.open(path) as picture:
-                if picture.info.get("score-key") == key and picture.mode == "L":
-                    return np.asarray(picture)
-        except (OSError, SyntaxError):
-            pass  # a damaged file is made again
-    fused = fuse()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = PngImagePlugin.PngInfo()
-    about.add_text("score-key", key)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part")
-    Image.fromarray(fused).save(beside, format="PNG", pnginfo=about)
-    beside.replace(path)
-    return fused
 
 
 def run_benchmark(

@@ -105,8 +105,8 @@ def measure_influence(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> list[Inf
 
 def _read(pair: Pair) -> tuple[Tensor, Tensor]:
     """Both pictures as (1, 1, H, W) in 0..1."""
-    from upfusion_med.evaluation.harness import read_pair
     from upfusion_med.evaluation.picture_levels import grey
+    from upfusion_med.evaluation.source_colours import read_pair
 
     a, b = read_pair(pair)
     first, second = (torch.from_numpy(x.astype(np.float32) / 255.0)[None, None] for x in (grey(a), b))

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from upfusion_med.core import UpFusionError
-from upfusion_med.evaluation.harness import read_pair
 from upfusion_med.evaluation.methods import FolderMethod, Kind, Method
 from upfusion_med.evaluation.pairs import Pair
 from upfusion_med.evaluation.picture_levels import Levels, grey, read_levels
 from upfusion_med.evaluation.reader_measures import Composition, colour_picture
 from upfusion_med.evaluation.results import Results
+from upfusion_med.evaluation.source_colours import read_pair
 
 #: Pairs shown from each end of a group's order.
 PER_END = 2

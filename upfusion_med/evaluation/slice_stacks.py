@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from upfusion_med.evaluation.harness import read_pair
 from upfusion_med.evaluation.methods import Method
 from upfusion_med.evaluation.pairs import Pair
 from upfusion_med.evaluation.picture_levels import Levels, grey
 from upfusion_med.evaluation.score_table import ScoreTable
+from upfusion_med.evaluation.source_colours import read_pair
 
 FLICKER = "slice_flicker"
 

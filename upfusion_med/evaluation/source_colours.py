@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from upfusion_med.core import RGB_LEVELS, Modality, UsageError, Volume
-from upfusion_med.evaluation.pairs import PairList
-from upfusion_med.evaluation.picture_levels import Levels
+from upfusion_med.core import RGB_LEVELS, InputError, Modality, UsageError, Volume
+from upfusion_med.evaluation.pairs import Pair, PairList
+from upfusion_med.evaluation.picture_levels import Levels, grey, read_levels
 from upfusion_med.inference.functional_colours import AUTO, KEEP, palette_of
 from upfusion_med.transforms import colour
 from upfusion_med.transforms.luts import PICTURE_LUT, get_lut
@@ -38,6 +38,21 @@ def drawn(a: Levels, modality: Modality, asked: str) -> Levels:
         return a
     uptake, lut = palette.uptake(a), get_lut(PICTURE_LUT)
     return colour.compose(colour.lut_luminance(uptake, lut), colour.lut_chroma(uptake, lut))
+
+
+def read_pair(pair: Pair) -> tuple[Levels, Levels]:
+    """Picture A in the colours that the pair asks for, (H, W) or (H, W, 3), and B as (H, W) luma; uint8.
+
+    Raises:
+        InputError: one cannot be read, or the sizes differ.
+    """
+    a, b = drawn(read_levels(pair.a), pair.modality, pair.functional_colours), grey(read_levels(pair.b))
+    if a.shape[:2] != b.shape:
+        raise InputError(
+            f"The pair {pair.id} is {a.shape[1]}x{a.shape[0]} ({pair.a.name}) and {b.shape[1]}x{b.shape[0]} pixels "
+            f"({pair.b.name}); expected registered pictures of one size. Pictures are not resampled."
+        )
+    return a, b
 
 
 def with_functional_colours(pairs: PairList, asked: str) -> PairList:

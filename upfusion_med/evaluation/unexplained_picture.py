@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, Progress, SilentProgress
-from upfusion_med.evaluation.harness import read_pair
 from upfusion_med.evaluation.methods import Method
 from upfusion_med.evaluation.pairs import Pair
 from upfusion_med.evaluation.picture_levels import Levels, grey
+from upfusion_med.evaluation.source_colours import read_pair
 from upfusion_med.metrics.unexplained import Unexplained, unexplained_structure
 
 if TYPE_CHECKING:
