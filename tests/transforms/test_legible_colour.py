@@ -8,9 +8,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from upfusion_med.core import UsageError
-from upfusion_med.transforms import legible_colour
+from upfusion_med.transforms import legible_colour, legible_limits
 from upfusion_med.transforms.colour import compose, luma, rgb_chroma
-from upfusion_med.transforms.legible_colour import COLD, ONSET_OF_STUDIES, LegibleColours
+from upfusion_med.transforms.legible_colour import ONSET_OF_STUDIES, LegibleColours
 from upfusion_med.transforms.luts import get_lut
 from upfusion_med.transforms.pseudo_colour import get_palette
 
@@ -113,7 +113,7 @@ def test_uptake_fades_in_without_a_step():
 @pytest.mark.parametrize("name", TABLES)
 def test_limits_of_cold_uptake_only_rise(name):
     legible = LegibleColours.of(TABLES[name])
-    cold = slice(0, int(COLD * len(legible.luminance)) + 1)
+    cold = slice(0, int(legible_limits.COLD * len(legible.luminance)) + 1)
     assert (np.diff(legible.darkest[cold]) >= -1e-6).all()
     assert (np.diff(legible.brightest[cold]) >= -1e-6).all()
     assert (legible.darkest <= legible.luminance + 1e-6).all()
@@ -174,10 +174,10 @@ def test_at_the_lower_limit_uptake_is_hardly_ever_read_as_lost(name):
 @pytest.mark.parametrize(
     ("table", "allowed"),
     [
-        (TABLES["warm"], legible_colour.READING_ERROR),
-        (TABLES["rainbow"], legible_colour.READING_ERROR),
-        (TABLES["ember"], legible_colour.READING_ERROR_BY_LIGHT),
-        (get_lut("dawn").table, legible_colour.READING_ERROR_BY_LIGHT),
+        (TABLES["warm"], legible_limits.READING_ERROR),
+        (TABLES["rainbow"], legible_limits.READING_ERROR),
+        (TABLES["ember"], legible_limits.READING_ERROR_BY_LIGHT),
+        (get_lut("dawn").table, legible_limits.READING_ERROR_BY_LIGHT),
     ],
     ids=["warm", "rainbow", "ember", "dawn"],
 )

@@ -49,6 +49,7 @@ _MEASURING_CODE = (
     "upfusion_med.io/picture.py",
     "upfusion_med.transforms/colour.py",
     "upfusion_med.transforms/legible_colour.py",
+    "upfusion_med.transforms/legible_limits.py",
     "upfusion_med.transforms/luts.py",
     "upfusion_med.transforms/perceptual_ramp.py",
     "upfusion_med.transforms/pseudo_colour.py",
