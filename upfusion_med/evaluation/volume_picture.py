@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE
 from upfusion_med.inference.display_planes import DisplayGrid, Plane
+from upfusion_med.inference.sheet import BACKGROUND, TEXT, WARNING, Colour
 from upfusion_med.metrics.reader import flicker_steps
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ def draw_cuts(study: Study, comparison: VolumeComparison, title: str) -> Image.I
     sizes = [_fitted(grid.size_mm(plane)) for plane, _ in cuts]
     width = max(w for w, _ in sizes) + _GAP
     height = sum(2 * (h + _WORDS) + _GAP for _, h in sizes)
-    sheet = Image.new("RGB", (len(columns) * width + _GAP, height + 3 * _WORDS), (17, 19, 23))
+    sheet = Image.new("RGB", (len(columns) * width + _GAP, height + 3 * _WORDS), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     _say(draw, (_GAP, _GAP), title, width * len(columns) - 220, size=16)
-    _say(draw, (sheet.width - 190, _GAP), NOT_FOR_DIAGNOSTIC_USE, 182, size=15, fill=(244, 180, 66))
+    _say(draw, (sheet.width - 190, _GAP), NOT_FOR_DIAGNOSTIC_USE, 182, size=15, fill=WARNING)
     y = 2 * _WORDS
     for (plane, index), size in zip(cuts, sizes, strict=True):
         for row, images in enumerate((columns, steps)):
@@ -95,10 +96,7 @@ def _grey(values: FloatArray, white: float) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(levels)).convert("RGB")
 
 
-def _say(
-    draw: object, place: tuple[int, int], words: str, room: int, *, size: int = 14,
-    fill: tuple[int, int, int] = (232, 234, 237),
-) -> None:  # fmt: skip
+def _say(draw: object, place: tuple[int, int], words: str, room: int, *, size: int = 14, fill: Colour = TEXT) -> None:
     """Words in the largest font up to ``size`` that fits."""
     from PIL import ImageDraw, ImageFont
 
