@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -180,3 +181,12 @@ def place_error(volume) -> float:
 
 def copied(datasets):
     return [copy.deepcopy(d) for d in datasets]
+
+
+def zipped(folder: Path, members: dict[str, bytes]) -> Path:
+    """``study.zip`` in a folder, of contents by their names."""
+    target = folder / "study.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive_file:
+        for name, content in members.items():
+            archive_file.writestr(name, content)
+    return target
