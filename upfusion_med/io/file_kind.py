@@ -10,7 +10,7 @@ from pathlib import Path
 from upfusion_med.core import InputError
 
 #: Bytes read from the start of a file; a DICOM file has its mark at 128, NIfTI-1 at 344.
-_HEAD_BYTES = 560
+HEAD_BYTES = 560
 #: Length of the header of NIfTI-1 and of Analyze 7.5, which both begin with this number.
 _ANALYZE_BYTES = 348
 
@@ -70,13 +70,13 @@ def read_head(path: Path) -> bytes:
         if not path.is_file():
             raise InputError(f"{path} is neither a regular file nor a folder; expected an image file or a folder.")
         with path.open("rb") as stream:
-            head = stream.read(_HEAD_BYTES)
+            head = stream.read(HEAD_BYTES)
             if head[:2] != b"\x1f\x8b":
                 if not head:
                     raise InputError(f"The file {path} is empty (0 bytes); copy it again from its source.")
                 return head
             stream.seek(0)
-            return zlib.decompressobj(wbits=31).decompress(stream.read(65536), _HEAD_BYTES)
+            return zlib.decompressobj(wbits=31).decompress(stream.read(65536), HEAD_BYTES)
     except zlib.error as error:
         raise InputError(
             f"The file {path} begins like gzip but its stream is damaged; copy it again from its source."

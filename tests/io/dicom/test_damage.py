@@ -16,7 +16,8 @@ from tests.fuzzing import FUZZED
 from tests.io import dicom_phantom as phantom
 from upfusion_med.core import InputError, Volume
 from upfusion_med.io import describe_study, load_volume
-from upfusion_med.io.dicom.header import KEYWORDS, quiet
+from upfusion_med.io.dicom.keywords import KEYWORDS
+from upfusion_med.io.dicom.quiet import quiet
 
 _SECONDS = 5.0
 

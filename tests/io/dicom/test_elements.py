@@ -18,7 +18,9 @@ from upfusion_med.core import InputError
 from upfusion_med.io import list_series
 from upfusion_med.io.dicom import pixels, scan
 from upfusion_med.io.dicom.elements import Elements, read_elements
-from upfusion_med.io.dicom.header import KEYWORDS, PRIVATE_BLOCKS, Header, quiet
+from upfusion_med.io.dicom.header import Header
+from upfusion_med.io.dicom.keywords import KEYWORDS, PRIVATE_BLOCKS
+from upfusion_med.io.dicom.quiet import quiet
 from upfusion_med.io.dicom.scan import read_header
 
 WANTED = scan._wanted_tags()

@@ -3,109 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upfusion_med.core import InputError
 from upfusion_med.io.dicom.elements import Elements
+from upfusion_med.io.dicom.keywords import KEYWORDS
+from upfusion_med.io.dicom.quiet import quiet
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
-
-#: The tags that are read from a file; all others are skipped, and with them most facts about the patient.
-KEYWORDS = (
-    "SpecificCharacterSet",
-    "ImageType",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesDate",
-    "SeriesTime",
-    "AcquisitionDate",
-    "AcquisitionTime",
-    "AcquisitionDateTime",
-    "TimezoneOffsetFromUTC",
-    "Modality",
-    "Manufacturer",
-    "SeriesDescription",
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "PatientSize",
-    "PatientWeight",
-    "SpacingBetweenSlices",
-    "EchoTime",
-    "InversionTime",
-    "TriggerTime",
-    "NominalCardiacTriggerDelayTime",
-    "ActualFrameDuration",
-    "DiffusionBValue",
-    "DiffusionGradientOrientation",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "AcquisitionNumber",
-    "InstanceNumber",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "FrameOfReferenceUID",
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "PlanarConfiguration",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "CorrectedImage",
-    "RescaleIntercept",
-    "RescaleSlope",
-    "RescaleType",
-    "ModalityLUTSequence",
-    "RedPaletteColorLookupTableDescriptor",
-    "GreenPaletteColorLookupTableDescriptor",
-    "BluePaletteColorLookupTableDescriptor",
-    "RedPaletteColorLookupTableData",
-    "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData",
-    "SegmentedRedPaletteColorLookupTableData",
-    "SegmentedGreenPaletteColorLookupTableData",
-    "SegmentedBluePaletteColorLookupTableData",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-    "EnergyWindowVector",
-    "DetectorVector",
-    "RRIntervalVector",
-    "TimeSlotVector",
-    "SliceVector",
-    "DetectorInformationSequence",
-    "RadiopharmaceuticalInformationSequence",
-    "Units",
-    "SUVType",
-    "DecayCorrection",
-    "DecayCorrected",
-    "DecayCorrectionDateTime",
-    "AttenuationCorrected",
-    "FrameReferenceTime",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-)
-#: Private blocks that are read: group, creator, elements (facts of GE and Philips PET).
-PRIVATE_BLOCKS = ((0x0009, "GEMS_PETD_01", (0x0D,)), (0x7053, "Philips PET Private Group", (0x00, 0x09)))
 
 
 class Header:
@@ -329,30 +239,6 @@ def _tag_and_type(keyword: str) -> tuple[int, str]:
     if tag is None:
         raise KeyError(f"{keyword} is not in the dictionary")
     return int(tag), dictionary_VR(tag)
-
-
-_IS_QUIET: ContextVar[bool] = ContextVar("is_quiet", default=False)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the parser's own warnings and log: they quote values of the header, also the patient's name.
-
-    Nested uses cost nothing, so that a whole reading can be put into one.
-    """
-    if _IS_QUIET.get():
-        yield
-        return
-    log = logging.getLogger("pydicom")
-    level, token = log.level, _IS_QUIET.set(True)
-    log.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
-        _IS_QUIET.reset(token)
 
 
 def tag_name(keyword: str) -> str:

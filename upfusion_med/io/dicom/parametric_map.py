@@ -23,7 +23,7 @@ from upfusion_med.io.dicom.fused_header import (
     fused_series,
     source_items,
 )
-from upfusion_med.io.dicom.header import quiet
+from upfusion_med.io.dicom.quiet import quiet
 from upfusion_med.io.dicom.secondary_capture import write_object
 from upfusion_med.io.dicom.source_study import SliceReference, SourceStudy, new_uid
 from upfusion_med.io.dicom.study_elements import clean_text

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import InputError, RuntimeFailure
 from upfusion_med.io.dicom.codec import decode_with_itk
-from upfusion_med.io.dicom.header import Header, quiet
+from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.padding import fill_padding, padding_of
 from upfusion_med.io.dicom.plane import Plane
+from upfusion_med.io.dicom.quiet import quiet
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -14,9 +14,11 @@ from pathlib import Path
 from upfusion_med.core import InputError
 from upfusion_med.io.dicom.archive import unpacked
 from upfusion_med.io.dicom.elements import read_elements
-from upfusion_med.io.dicom.header import KEYWORDS, PRIVATE_BLOCKS, Header, quiet
+from upfusion_med.io.dicom.header import Header
+from upfusion_med.io.dicom.keywords import KEYWORDS, PRIVATE_BLOCKS
 from upfusion_med.io.dicom.lost_file import lost_problem, may_be_lost, naming
-from upfusion_med.io.file_kind import FileKind, kind_of_head, read_head
+from upfusion_med.io.dicom.quiet import quiet
+from upfusion_med.io.file_kind import HEAD_BYTES, FileKind, kind_of_head, read_head
 
 #: Media Storage Directory, the SOP class of a DICOMDIR (PS3.4 annex B.5).
 _DIRECTORY_SOP_CLASS = "1.2.840.10008.1.3.10"
@@ -25,8 +27,6 @@ MAX_INFLATED = 2 * 2**30
 _META_BYTES, _CHUNK = 4096, 1 << 20
 #: Read at first, and more where the pixel data do not begin within it; a header is rarely larger.
 _FIRST_BYTES, _MORE_BYTES = 1 << 14, 1 << 22
-#: What the kind of a file is told from.
-_HEAD_BYTES = 560
 #: Preamble, mark, and the group length element of the file meta information (PS3.10 section 7.1).
 _META_BEGINS = 128 + 4 + 12
 #: Private creators are looked for in this many blocks of a group.
@@ -118,7 +118,7 @@ def _header_of(path: Path, shown: str) -> Header | None:
             return None
         with path.open("rb") as stream:
             content = stream.read(_FIRST_BYTES)
-            if kind_of_head(content[:_HEAD_BYTES]) is FileKind.DICOM:
+            if kind_of_head(content[:HEAD_BYTES]) is FileKind.DICOM:
                 elements = read_elements(content, about.st_size, _wanted_tags())
                 if elements is None and len(content) < about.st_size:
                     content += stream.read(_MORE_BYTES)
@@ -139,7 +139,7 @@ def _head_of(path: Path) -> bytes | None:
     if not path.is_file():
         return None
     with path.open("rb") as stream:
-        return stream.read(_HEAD_BYTES)
+        return stream.read(HEAD_BYTES)
 
 
 def read_header(path: Path, shown: str) -> Header:

@@ -15,7 +15,7 @@ from upfusion_med.io.atomic_folder import atomic_folder
 from upfusion_med.io.dicom.burned_note import with_note
 from upfusion_med.io.dicom.deidentify import Deidentifier
 from upfusion_med.io.dicom.fused_header import FusedSeries, dataset, decimals, fused_series, source_items
-from upfusion_med.io.dicom.header import quiet
+from upfusion_med.io.dicom.quiet import quiet
 from upfusion_med.io.dicom.source_study import SourceStudy, new_uid
 from upfusion_med.io.slice_stack import slice_stack
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upfusion_med.io.dicom.header import quiet
+from upfusion_med.io.dicom.quiet import quiet
 
 if TYPE_CHECKING:
     from pydicom import Dataset
