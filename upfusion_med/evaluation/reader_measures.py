@@ -19,6 +19,7 @@ from upfusion_med.evaluation.pairs import PairList
 from upfusion_med.evaluation.picture_levels import Levels, grey
 from upfusion_med.inference.functional_colours import KEEP
 from upfusion_med.transforms.legible_colour import LegibleColours
+from upfusion_med.transforms.pseudo_colour import PALETTE_DISTANCE
 
 _OF_COLOUR = frozenset({"saturation_kept", "hue_turned", "ciede2000_chroma"})
 _UNEXPLAINED = ("unexplained_structure", "unexplained_patch")
@@ -27,8 +28,6 @@ _OF_SCALE = frozenset(
 )
 #: File with the palettes of a set's pictures, beside its folders: map, index, r, g, b.
 SCALE_FILE = "colour_scale.csv"
-#: Mean distance in RGB levels up to which a picture counts as drawn with a palette (JPEG noise included).
-PALETTE_DISTANCE = 12.0
 
 #: (N, 3) colours from no uptake to the most.
 ColourScale = NDArray[np.float64]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from upfusion_med.networks.configuration import TEXT_WIDTH
 from upfusion_med.networks.ranking import Ranking, take_channels
 from upfusion_med.networks.restormer import (
     ChannelLayerNorm,
@@ -19,11 +20,7 @@ from upfusion_med.networks.restormer import (
     split_heads,
 )
 from upfusion_med.networks.scope import Scope
-
-#: Width of a text code, that of CLIP ViT-B/32.
-TEXT_WIDTH = 512
-#: Channels per hidden unit of the channel attention.
-ATTENTION_REDUCTION = 8
+from upfusion_med.networks.semantic_pruning import ATTENTION_REDUCTION
 
 
 class SelectiveCrossAttention(PooledModule):

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from upfusion_med.core import UsageError
 from upfusion_med.networks.blocks import pad_to_multiple, to_luminance
+from upfusion_med.networks.configuration import TEXT_WIDTH
 from upfusion_med.networks.restormer import Down, PooledModule, TransformerLevel, Up, name_statistics, pointwise
 from upfusion_med.networks.scope import Scope, SliceScope
 from upfusion_med.networks.semantic_pruning import SemanticPruning
-from upfusion_med.networks.text_permutation import TEXT_WIDTH, TextPermutation
+from upfusion_med.networks.text_permutation import TextPermutation
 
 #: The three halvings of the resolution need sides that are multiples of this.
 SIDE_MULTIPLE = 8
