@@ -227,6 +227,29 @@ def test_an_external_environment_is_remembered_and_checked(panel):
     assert chosen_interpreter().is_slicers
 
 
+def test_another_environment_without_a_path_does_not_run_slicers_own_python(panel):
+    from UPFusionLib.interpreter import NoInterpreterError, chosen_interpreter
+    from UPFusionLib.widget import State
+
+    choose_study(panel)
+    panel.ui.externalPythonButton.checked = True
+    for path in ("", " "):
+        panel.ui.externalPythonEdit.currentPath = path
+        with pytest.raises(NoInterpreterError, match="Choose the Python program"):
+            chosen_interpreter()
+        assert "Choose the Python program" in panel.ui.checkLabel.text
+    panel.apply()
+    assert panel.state is State.FAILED
+    assert "Choose the Python program" in panel.ui.statusLabel.text
+    panel.ui.externalPythonEdit.currentPath = ""
+    after_a_restart = type(panel)()
+    after_a_restart.setup()
+    assert after_a_restart.ui.externalPythonButton.checked
+    after_a_restart.cleanup()
+    panel.ui.ownPythonButton.checked = True
+    assert chosen_interpreter().is_slicers
+
+
 def test_keys_and_tab_order_are_set(panel):
     assert panel.ui.applyButton.widget.shortcut().toString() == "Ctrl+Return"
     assert panel.ui.cancelButton.widget.shortcut().toString() == "Ctrl+."

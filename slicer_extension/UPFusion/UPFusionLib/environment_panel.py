@@ -38,9 +38,9 @@ class EnvironmentPanel:
         self._facts: dict[tuple[Interpreter, bool], dict] = {}
         self._waiting: list[Callable[[list[Check]], None]] = []
         external = external_path()
-        ui.externalPythonEdit.currentPath = external
-        ui.externalPythonButton.checked = bool(external)
-        ui.externalPythonEdit.enabled = bool(external)
+        ui.externalPythonEdit.currentPath = external or ""
+        ui.externalPythonButton.checked = external is not None
+        ui.externalPythonEdit.enabled = external is not None
         ui.ownPythonButton.connect("toggled(bool)", self._chosen)
         ui.externalPythonEdit.connect("currentPathChanged(QString)", self._chosen)
         ui.checkButton.connect("clicked()", self.check)
@@ -125,7 +125,7 @@ class EnvironmentPanel:
             then(found)
 
     def _chosen(self, *_arguments) -> None:
-        choose_external("" if self._ui.ownPythonButton.checked else self._ui.externalPythonEdit.currentPath)
+        choose_external(None if self._ui.ownPythonButton.checked else self._ui.externalPythonEdit.currentPath)
         self._show_choice()
 
     def _show_choice(self) -> None:
@@ -133,9 +133,8 @@ class EnvironmentPanel:
         self._ui.installButton.enabled = is_own
         self._ui.checkLabel.text = ""
         if not is_own:
-            path = self._ui.externalPythonEdit.currentPath
             try:
-                self._ui.checkLabel.text = external_interpreter(path).executable if path else _("Choose a Python.")
+                self._ui.checkLabel.text = external_interpreter(self._ui.externalPythonEdit.currentPath).executable
             except NoInterpreterError as error:
                 self._ui.checkLabel.text = str(error)
 

@@ -12,7 +12,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-#: Where the application remembers the environment; it belongs to the machine, not to the scene.
+#: Where the application remembers the environment; it belongs to the machine, not to the scene. Without the setting it
+#: is Slicer's own Python.
 SETTING = "UPFusion/ExternalPython"
 
 
@@ -48,17 +49,21 @@ def chosen_interpreter() -> Interpreter:
         NoInterpreterError: there is none.
     """
     path = external_path()
-    return slicer_interpreter() if not path else external_interpreter(path)
+    return slicer_interpreter() if path is None else external_interpreter(path)
 
 
-def external_path() -> str:
-    """The chosen environment, or empty: Slicer's own Python."""
-    return str(qt.QSettings().value(SETTING) or "")
+def external_path() -> str | None:
+    """The chosen environment, empty as long as no path was given; None: Slicer's own Python."""
+    settings = qt.QSettings()
+    return str(settings.value(SETTING) or "") if settings.contains(SETTING) else None
 
 
-def choose_external(path: str) -> None:
-    """Remember the environment; empty: Slicer's own Python."""
-    qt.QSettings().setValue(SETTING, path)
+def choose_external(path: str | None) -> None:
+    """Remember the environment; None: Slicer's own Python."""
+    if path is None:
+        qt.QSettings().remove(SETTING)
+    else:
+        qt.QSettings().setValue(SETTING, path)
 
 
 def slicer_interpreter() -> Interpreter:
@@ -81,6 +86,8 @@ def external_interpreter(path: str) -> Interpreter:
     Raises:
         NoInterpreterError: there is none.
     """
+    if not path.strip():
+        raise NoInterpreterError(_("Choose the Python program of an environment, or its folder."))
     place = Path(path)
     candidates = [place] if place.is_file() else [place / name for name in _PLACES]
     for candidate in candidates:

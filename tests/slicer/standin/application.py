@@ -32,6 +32,12 @@ class Settings:
     def setValue(self, name, value):
         self.values[name] = value
 
+    def contains(self, name):
+        return name in self.values
+
+    def remove(self, name):
+        self.values.pop(name, None)
+
 
 class LayoutManager:
     """Slice views without a window: a slice logic for each view of the layout."""
