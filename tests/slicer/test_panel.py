@@ -110,6 +110,14 @@ def test_the_window_can_be_typed_only_when_it_is_not_automatic(panel):
     assert panel.ui.windowHighBox.enabled
 
 
+def test_a_narrow_window_is_kept_as_it_is(panel):
+    """Rates of uptake and normalised values need more than hundredths."""
+    node = choose_study(panel)
+    node.window_automatic, node.window_low, node.window_high = False, 0.0015, 0.0375
+    assert (panel.ui.windowLowBox.value, panel.ui.windowHighBox.value) == (0.0015, 0.0375)
+    assert (node.window_low, node.window_high) == (0.0015, 0.0375)
+
+
 def test_the_kind_of_image_and_its_unit_are_said(panel):
     node = choose_study(panel)
     assert panel.ui.kindLabel.text == "PET: guessed from its name. The unit of its values is unknown."
