@@ -75,6 +75,15 @@ def test_small_slices_are_padded_to_what_a_network_takes_and_cropped_back():
     assert np.allclose(fused, a * 0.5 + 0.25)
 
 
+@pytest.mark.parametrize(("side", "at_once"), [(200, 8), (300, 5), (512, 2), (1024, 1)])
+def test_larger_slices_go_fewer_at_a_time_so_that_a_batch_takes_no_more_memory(side, at_once):
+    a = np.full((9, side, side), 0.5, np.float32)
+    backend = MaxBackend()
+    engine.run(backend, a, a, 0, batch_size=8, bounded=False)
+    assert max(batch[0] for batch in backend.batches) == at_once
+    assert sum(batch[0] for batch in backend.batches) == 9
+
+
 def test_the_slice_axis_follows_the_patient_not_the_array():
     sagittal_stack = np.zeros((4, 4))
     sagittal_stack[1, 0], sagittal_stack[2, 1], sagittal_stack[0, 2], sagittal_stack[3, 3] = -1, -1, 3, 1

@@ -78,7 +78,7 @@ class StudyInferer(Inferer):
     """Fuses a volume slice by slice, with the network's global decisions made once for the volume.
 
     Args:
-        batch_size: Slices at once.
+        batch_size: Slices of 256 x 256 pixels at once; of larger ones as many fewer, one at least.
         axis: Spatial axis of a volume along which slices are stacked; a picture, (B, 2, H, W), is one slice.
         prompt: Named prompt; None: that of the network.
         whole_volume: Make global decisions once per volume; otherwise slice by slice.

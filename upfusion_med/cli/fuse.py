@@ -96,7 +96,11 @@ def fuse(
         SliceAxis, typer.Option(help="Direction of the slices that the network sees.", rich_help_panel=_NETWORK)
     ] = SliceAxis.AXIAL,
     batch_size: Annotated[
-        int, typer.Option(help="Slices at once; fewer need less memory.", rich_help_panel=_NETWORK)
+        int,
+        typer.Option(
+            help="Slices at once (of more than 256 x 256 pixels fewer); fewer need less memory.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = 8,
     pooling: Annotated[
         Pooling,

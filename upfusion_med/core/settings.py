@@ -122,7 +122,7 @@ class FuseSettings:
         lut: Name of the colour table for scalar uptake; None: the default of the modality.
         prompt: Name of a prompt, a free text, or None: the prompt of the modality.
         axis: Direction of the slices.
-        batch_size: Slices at once.
+        batch_size: Slices of 256 x 256 pixels at once; of larger ones as many fewer, one at least.
         pooling: Global statistics once per volume (no flicker between slices), or slice by slice.
         mri_window: Display window (low, high) of the MRI in its units, or None: robust.
         functional_window: The same for the functional image.

@@ -24,7 +24,7 @@ class FuseLuminance(Transform):
         modality: Of the functional image; chooses the prompt.
         device: torch device.
         axis: Spatial axis along which slices are stacked.
-        batch_size: Slices at once.
+        batch_size: Slices of 256 x 256 pixels at once; of larger ones as many fewer, one at least.
     """
 
     def __init__(
