@@ -48,6 +48,8 @@ _GAINS = 41
 _PROBES = 80
 #: Entries that stand for one of the table when uptake lies between two.
 _FINE = 4
+#: Colours that are read at a time, so that their distances to a table of 256 entries stay in the cache.
+_CACHED_COLOURS = 1 << 10
 #: A fall of luminance that is none.
 _EVEN = 1e-3
 
@@ -177,8 +179,15 @@ def _legible_levels(
 
 def _read(table: NDArray[np.float64], colours: NDArray[np.float64]) -> NDArray[np.float64]:
     """Position (…) in the table, in 0..1, of the entry nearest to each colour (…, 3)."""
-    distance = (table * table).sum(1) - 2.0 * (colours.reshape(-1, 3) @ table.T)
-    return np.asarray(distance.argmin(1).reshape(colours.shape[:-1]) / (len(table) - 1))
+    flat, squared = colours.reshape(-1, 3), (table * table).sum(1)
+    nearest = np.empty(len(flat), np.intp)
+    for start in range(0, len(flat), _CACHED_COLOURS):
+        part = slice(start, start + _CACHED_COLOURS)
+        distance = flat[part] @ table.T
+        distance *= -2.0
+        distance += squared
+        distance.argmin(1, out=nearest[part])
+    return np.asarray(nearest.reshape(colours.shape[:-1]) / (len(table) - 1))
 
 
 def _saturation(colours: NDArray[np.float64]) -> NDArray[np.float64]:
