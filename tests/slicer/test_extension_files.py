@@ -79,12 +79,14 @@ def test_selectors_take_scalar_volumes_only_and_know_the_scene():
     tree = ElementTree.parse(MODULE / "Resources" / "UI" / "UPFusion.ui")
     selectors = [w for w in tree.iter("widget") if w.get("class") == "qMRMLNodeComboBox"]
     assert len(selectors) == 5
+    transforms = {"transformSelector": "true"}  # linear transforms are children of the transform
     connected = {
         c.find("receiver").text for c in tree.iter("connection") if "mrmlSceneChanged" in c.find("signal").text
     }
     for selector in selectors:
         children = selector.find("property[@name='showChildNodeTypes']/bool")
-        assert children.text == "false", "vector volumes and label maps are children of the scalar volume"
+        wanted = transforms.get(selector.get("name"), "false")
+        assert children.text == wanted, "vector volumes and label maps are children of the scalar volume"
         assert selector.get("name") in connected
 
 

@@ -233,6 +233,7 @@ def connector(facade: Facade, field) -> Link:
     if exact is ctkPathLineEdit and issubclass(kind, pathlib.PurePath):
         return Link(w, lambda: kind(w.currentPath), lambda v: setattr(w, "currentPath", str(v)), w.currentPathChanged)
     if exact is qMRMLNodeComboBox and field.is_node:
-        assert set(w.property("nodeTypes")) & {c.__name__ for c in (field.kind, *field.kind.__subclasses__())}
+        w.nodeTypes = [field.kind.__name__]  # Slicer's connector replaces those of the .ui
+        w.fill()
         return Link(w, w.currentNode, w.setCurrentNode, w.currentNodeChanged)
     raise TypeError(f"Slicer has no connector of {exact.__name__} to {kind}")
