@@ -241,8 +241,11 @@ def test_another_environment_without_a_path_does_not_run_slicers_own_python(pane
 
     choose_study(panel)
     panel.ui.externalPythonButton.checked = True
-    for path in ("", " "):
+    for path in ("", " ", sys.prefix, ""):
         panel.ui.externalPythonEdit.currentPath = path
+        if path == sys.prefix:
+            assert chosen_interpreter().executable.startswith(path)
+            continue
         with pytest.raises(NoInterpreterError, match="Choose the Python program"):
             chosen_interpreter()
         assert "Choose the Python program" in panel.ui.checkLabel.text

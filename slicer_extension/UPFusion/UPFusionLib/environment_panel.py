@@ -43,6 +43,7 @@ class EnvironmentPanel:
         ui.externalPythonEdit.enabled = external is not None
         ui.ownPythonButton.connect("toggled(bool)", self._chosen)
         ui.externalPythonEdit.connect("currentPathChanged(QString)", self._chosen)
+        ui.externalPythonEdit.connect("validInputChanged(bool)", self._chosen)  # an empty path is told so alone
         ui.checkButton.connect("clicked()", self.check)
         ui.installButton.connect("clicked()", self._install)
         fill_table(ui.checkTable, (_("What"), "", _("Found")), [])

@@ -127,7 +127,9 @@ class ctkSliderWidget(QtWidgets.QWidget):
 
 
 class ctkPathLineEdit(QtWidgets.QWidget):
-    currentPathChanged = Signal(str)
+    """As CTK's it tells no empty path, only that there is no valid one any more."""
+
+    currentPathChanged, validInputChanged = Signal(str), Signal(bool)
 
     def __init__(self, parent=None):
         super().__init__(parent)
@@ -136,7 +138,15 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._edit)
         row.addWidget(QtWidgets.QToolButton(text="…"))
-        self._edit.textChanged.connect(self.currentPathChanged)
+        self._was_valid = False
+        self._edit.textChanged.connect(self._changed)
+
+    def _changed(self, text):
+        if text:
+            self.currentPathChanged.emit(text)
+        if bool(text) != self._was_valid:
+            self._was_valid = bool(text)
+            self.validInputChanged.emit(self._was_valid)
 
     currentPath = Property(str, lambda self: self._edit.text(), lambda self, text: self._edit.setText(text))
 
