@@ -205,6 +205,12 @@ def test_a_batch_goes_from_finding_to_the_end(panel, monkeypatch, tmp_path):
     assert ui.batchLabel.text == "0 done, 1 skipped, 1 failed, 0 cancelled."
     cells = [[ui.batchTable.item(row, column).text() for column in range(3)] for row in range(2)]
     assert cells == [["anna", "failed", "damaged."], ["bert", "skipped", "The folder is empty."]]
+    ui.batchOutputEdit.currentPath = ""
+    ui.batchStartButton.click()
+    assert ui.batchLabel.text == "Choose the folder for the results."
+    ui.batchInputEdit.currentPath = ""
+    ui.batchFindButton.click()
+    assert ui.batchLabel.text == "Choose the folder of the studies."
 
 
 def test_what_was_said_of_one_scene_does_not_stand_beside_the_next(panel, monkeypatch, tmp_path):

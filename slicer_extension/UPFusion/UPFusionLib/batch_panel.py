@@ -67,7 +67,7 @@ class BatchPanel:
         try:
             if node.batch_source is BatchSource.SCENE:
                 self._studies = studies_in_scene()
-            elif not str(node.batch_input).strip(". "):
+            elif not _has_path(self._ui.batchInputEdit):
                 raise NotADirectoryError
             else:
                 self._studies = studies_in_folder(node.batch_input)
@@ -86,7 +86,7 @@ class BatchPanel:
     def start(self) -> None:
         """Check the environment and run the studies."""
         node = self._node
-        if node.batch_source is BatchSource.FOLDER and not str(node.batch_output).strip(". "):
+        if node.batch_source is BatchSource.FOLDER and not _has_path(self._ui.batchOutputEdit):
             self._ui.batchLabel.text = _("Choose the folder for the results.")
             return
         if node.alignment is Alignment.TRANSFORM:
@@ -152,3 +152,8 @@ class BatchPanel:
             [(row.study.name, row.status.label(), row.text) for row in self._batch.rows],
         )
         self._ui.batchBar.value = round(1000 * self._batch.fraction)
+
+
+def _has_path(edit) -> bool:
+    """Whether a folder is chosen; of one that was cleared the parameter node is not told."""
+    return bool(edit.currentPath.strip(". "))
