@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -26,6 +27,7 @@ from upfusion_med.inference import fuse
 from upfusion_med.inference.modality_choice import choose_modality
 from upfusion_med.inference.preparation import prepare
 from upfusion_med.io import load_volume, read_transform, save_picture, save_scalar_nifti, save_transform
+from upfusion_med.transforms.colour import luma
 
 BOTH = FuseSettings(modality=Modality.PET)
 
@@ -322,6 +324,27 @@ def test_opacity_needs_uptake_not_colours(study):
     colours = shown.with_array(255.0 - shown.array)  # no palette that anybody knows
     with pytest.raises(UsageError, match="came in colours"):
         fuse(mri, colours, FuseSettings(modality=Modality.PET, opacity=(0.1, 0.3)), backend=MaximumBackend())
+
+
+def test_a_lesion_that_only_the_colours_show_is_attributed_to_the_uptake(study):
+    mri, pet = study
+
+    class MriBackend(MaximumBackend):
+        def fuse(self, functional, mri, context):
+            return mri
+
+    u, v, _ = np.mgrid[0:40, 0:36, 0:14]
+    texture = 650 + 100 * np.sin(u) * np.sin(v)
+    mri = mri.with_array(np.where(mri.array > 0, texture, 0))
+    border = np.abs(np.hypot(u - 24.5, v - 18.5) - 4) < 1.5
+    settings = FuseSettings(modality=Modality.PET, attribution=True, mri_window=(0, 800))
+    result = fuse(mri, pet, settings, backend=MriBackend())
+    assert result.attribution.share[border].mean() < 0.3
+    # On the sheet the overlay lies under the fused picture and has its luminance.
+    expected = 0.8 * (luma(result.volume.array) / 255) ** 0.8
+    np.testing.assert_allclose(luma(result.attribution_colours()) / 255, expected, atol=0.01)
+    exact = fuse(mri, pet, replace(settings, blend=Blend.EXACT), backend=MriBackend())
+    assert exact.attribution.share[border].mean() > 0.9
 
 
 def test_every_format_is_written_and_the_attribution_with_it(study, tmp_path):

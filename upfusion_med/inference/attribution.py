@@ -18,7 +18,7 @@ _TRUNCATE = 8 / 3
 #: Slope (luminance per pixel) below which there is no detail: one grey level of 255 in two pixels.
 DETAIL_FLOOR = 0.5 / 255
 #: Part of the detail that the sources have to explain for a share to mean something. Unrelated fine textures explain
-#: less than 0.25 of each other in nine places of ten, smooth ones 0.5; sources of a fusion explain 0.98 (median, demo).
+#: less than 0.25 of each other in nine places of ten, smooth ones 0.5; sources of a fusion explain 0.93 (median, demo).
 EXPLAINED_FLOOR = 0.2
 #: Part of a source's own energy by which its coefficient is held back, so that two sources that say the same share it.
 _RIDGE = 1e-3
@@ -75,7 +75,7 @@ def attribution(fused: FloatArray, mri: FloatArray, functional: FloatArray, *, a
     have the same border with the same contrast, it counts for both. ``explained`` is 1 − Σ w |∇F − a ∇M − b ∇P|² / E_F.
 
     Args:
-        fused: (I, J, K) luminance in [0, 1].
+        fused: (I, J, K) luminance in [0, 1] of the picture that is shown.
         mri: What the fusion was made from, on the same grid and scale: the MRI's display luminance.
         functional: The same for the functional image.
         axis: Array axis along which the slices are stacked.

@@ -32,6 +32,7 @@ from upfusion_med.inference.preparation import Prepared, paint, prepare
 from upfusion_med.inference.report import build_report
 from upfusion_med.inference.result import FusionResult
 from upfusion_med.io import SourceStudy, load_source, slice_stack
+from upfusion_med.transforms.colour import luma
 
 Source = Volume | str | os.PathLike[str]
 
@@ -261,7 +262,9 @@ def finish(
     attributed = None
     if settings.attribution and not study.mri.is_picture:
         with clock("attribution"):
-            attributed = attribution(luminance, study.display_mri, prepared.functional, axis=study.axis)
+            # Of the picture that is shown: readable colours do not have the luminance of the network.
+            shown = luma(rgb) / np.float32(255)
+            attributed = attribution(shown, study.display_mri, prepared.functional, axis=study.axis)
     facts = {
         **prepared.facts,
         "mri_brightness": prepared.brightness,

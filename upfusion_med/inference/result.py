@@ -34,6 +34,7 @@ from upfusion_med.io import (
     save_scalar_nrrd,
     save_transform,
 )
+from upfusion_med.transforms.colour import luma
 from upfusion_med.transforms.luts import Lut
 from upfusion_med.transforms.pseudo_colour import Palette
 from upfusion_med.transforms.window import Window
@@ -113,14 +114,14 @@ class FusionResult:
         return []
 
     def attribution_colours(self) -> NDArray[np.uint8]:
-        """(I, J, K, 3) overlay of the attribution on the fused luminance.
+        """(I, J, K, 3) overlay of the attribution on the luminance of the fused colours.
 
         Raises:
             UsageError: the attribution was not asked for.
         """
         if self.attribution is None:
             raise UsageError("This result has no attribution; ask for it when fusing.")
-        return attribution_colours(self.attribution, np.asarray(self.luminance.array, np.float32))
+        return attribution_colours(self.attribution, luma(self.volume.array) / np.float32(255))
 
     def save(
         self,

@@ -21,7 +21,7 @@ RELATIVE_LUMA = "luma, 0 to 1"
 _CHUNK_VOXELS = 1 << 16
 
 
-def luma(rgb: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+def luma(rgb: NDArray[np.number[Any]]) -> NDArray[np.float32]:
     """BT.601 luma 0.299 R + 0.587 G + 0.114 B on display values, in the unit of the input.
 
     Args:
