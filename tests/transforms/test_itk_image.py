@@ -51,6 +51,13 @@ def test_every_index_has_its_value_and_its_point(name):
         np.testing.assert_allclose(ras, (geometry.affine @ [*index, 1.0])[:3], atol=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(5, 1, 1), (1, 5, 1), (1, 1, 5), (1, 1, 1)])
+def test_values_of_a_single_row_can_be_written_to_like_all_others(shape):
+    array = itk_array(itk_image(np.ones(shape, np.float32), Geometry(shape, np.eye(4))))
+    array[0, 0, 0] = 2
+    assert array.shape == shape and array.max() == 2
+
+
 def test_colour_is_an_image_of_three_components():
     array = np.random.default_rng(2).integers(0, 255, (3, 4, 5, 3), dtype=np.uint8)
     image = itk_image(array, Geometry((3, 4, 5), np.eye(4)))

@@ -48,7 +48,7 @@ def itk_array(image: SimpleITK.Image) -> NDArray[Any]:
 
     values = sitk.GetArrayViewFromImage(image)
     axes = (2, 1, 0) if values.ndim == 3 else (2, 1, 0, 3)
-    return np.ascontiguousarray(values.transpose(axes))
+    return np.array(values.transpose(axes), order="C")
 
 
 def itk_transform(matrix: NDArray[np.float64]) -> SimpleITK.AffineTransform:
