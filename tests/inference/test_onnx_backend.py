@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from upfusion_med.core import Device, InputError, Modality, UsageError
+from upfusion_med.core import Device, FuseSettings, InputError, Modality, UsageError
+from upfusion_med.inference.backends.choice import backend_for
 from upfusion_med.networks import create
 from upfusion_med.weights import PromptTable, read_checkpoint, write_checkpoint
 
@@ -18,11 +21,14 @@ pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
+    return export(tmp_path_factory.mktemp("onnx"))
+
+
+def export(folder, **overrides):
     from upfusion_med.weights.onnx_export import export_onnx
 
-    folder = tmp_path_factory.mktemp("onnx")
     torch.manual_seed(0)
-    network = create("upfusion-tiny")
+    network = create("upfusion-tiny", **overrides)
     for parameter in network.parameters():
         parameter.data.mul_(1.3)
     rng = np.random.default_rng(0)
@@ -34,6 +40,7 @@ def exported(tmp_path_factory):
         state=network.state_dict(),
         prompts=prompts,
         card={},
+        overrides=overrides,
         half=False,
     )
     checkpoint = read_checkpoint(folder / "w.safetensors")
@@ -59,6 +66,38 @@ def test_both_runtimes_fuse_alike_with_and_without_a_context(exported, size):
     assert not in_context[:, :9].any()
     assert ours.describe()["weights_sha256"] == other.describe()["weights_sha256"]
     assert other.describe()["prompt"] == "mri_pet"
+
+
+def test_a_network_without_global_statistics_is_exported_too(tmp_path):
+    from upfusion_med.inference.backends.onnx import OnnxBackend
+    from upfusion_med.inference.backends.torch import TorchBackend
+
+    checkpoint, folder = export(tmp_path, scpm=False)
+    ours, other = TorchBackend(checkpoint, Device.CPU), OnnxBackend(folder, Device.CPU)
+    a, b = np.random.default_rng(1).random((2, 3, 37, 51), dtype=np.float32)
+    for context in (other.decide(a, b), None):
+        np.testing.assert_allclose(other.fuse(a, b, context), ours.fuse(a, b, None), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"model": None}, "damaged.*model"), ({"format_version": 1}, "format 1"), ({"codes": []}, "damaged")],
+)
+def test_a_card_that_lacks_something_or_is_of_another_format_is_refused(exported, tmp_path, changes, words):
+    from upfusion_med.inference.backends.onnx import OnnxBackend
+
+    shutil.copytree(exported[1], tmp_path / "copy")
+    card = json.loads((exported[1] / "model.json").read_text()) | changes
+    (tmp_path / "copy" / "model.json").write_text(json.dumps({k: v for k, v in card.items() if v is not None}))
+    with pytest.raises(InputError, match=words):
+        OnnxBackend(tmp_path / "copy", Device.CPU)
+
+
+def test_a_folder_that_lacks_a_graph_is_no_model(exported, tmp_path):
+    shutil.copytree(exported[1], tmp_path / "copy")
+    (tmp_path / "copy" / "fuse.onnx").unlink()
+    with pytest.raises(InputError, match=r"is a folder.*holds decide\.onnx, fuse\.onnx, model\.json"):
+        backend_for(FuseSettings(model=str(tmp_path / "copy")), Modality.PET)
 
 
 def test_an_exported_model_runs_where_torch_is_absent(exported, tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from upfusion_med.core import InputError, package_failure
 from upfusion_med.networks.registry import CODE_PREFIX
+from upfusion_med.weights.exported_model import FILES
 from upfusion_med.weights.prompts import PromptTable
 from upfusion_med.weights.safetensors_header import sort_metadata
 
@@ -67,6 +68,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise package_failure(error, "safetensors", "torch", "read weights") from error
+    if path.is_dir():
+        raise InputError(
+            f"{path} is a folder; expected a .safetensors file or a model name. The folder of a model that `upfusion "
+            f"weights export` wrote holds {', '.join(sorted(FILES))}."
+        )
     if not path.is_file():
         raise InputError(f"There is no weights file {path}; expected a .safetensors file or a model name.")
     try:

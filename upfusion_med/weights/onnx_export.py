@@ -20,12 +20,9 @@ from upfusion_med.networks.configuration import TEXT_WIDTH
 from upfusion_med.networks.scope import RecordingScope, VolumeScope
 from upfusion_med.networks.upfusion import UPFusion
 from upfusion_med.weights.checkpoint import Checkpoint
+from upfusion_med.weights.exported_model import CARD, DECIDE, FILES, FORMAT_VERSION, FUSE
 
 OPSET = 17
-CARD = "model.json"
-#: All that is written, and all that is replaced.
-FILES = frozenset({"decide.onnx", "fuse.onnx", CARD})
-FORMAT_VERSION = 2
 
 
 class _Decide(nn.Module):
@@ -117,12 +114,12 @@ def _export_graphs(network: UPFusion, folder: Path) -> list[str]:
     size = {0: "slices", 2: "height", 3: "width"}
     axes = {"functional": size, "mri": size}
     torch.onnx.export(
-        _Decide(network).eval(), (functional, mri), str(folder / "decide.onnx"),
+        _Decide(network).eval(), (functional, mri), str(folder / DECIDE),
         input_names=["functional", "mri"], output_names=names, dynamic_axes=axes, opset_version=OPSET,
         dynamo=False,
     )  # fmt: skip
     torch.onnx.export(
-        _Fuse(network, names).eval(), (functional, mri, code, *scope.statistics.values()), str(folder / "fuse.onnx"),
+        _Fuse(network, names).eval(), (functional, mri, code, *scope.statistics.values()), str(folder / FUSE),
         input_names=["functional", "mri", "code", *names], output_names=["fused"],
         dynamic_axes={**axes, "fused": size}, opset_version=OPSET, dynamo=False,
     )  # fmt: skip

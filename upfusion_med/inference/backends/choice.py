@@ -10,9 +10,11 @@ from upfusion_med.inference.backends.base import Backend
 
 def backend_for(settings: FuseSettings, modality: Modality) -> Backend:
     """The backend of ``settings.model``, loaded."""
-    from upfusion_med.inference.backends.onnx import OnnxBackend, is_exported_model
+    from upfusion_med.weights.exported_model import is_exported_model
 
     if is_exported_model(Path(settings.model)):
+        from upfusion_med.inference.backends.onnx import OnnxBackend
+
         return OnnxBackend(Path(settings.model), settings.device, settings.prompt, modality)
     from upfusion_med.inference.backends.torch import TorchBackend
 

@@ -11,16 +11,11 @@ import numpy as np
 
 from upfusion_med.core import Device, InputError, Modality, RuntimeFailure, UsageError, package_failure
 from upfusion_med.inference.backends.base import Context, FloatArray
+from upfusion_med.weights.exported_model import CARD, DECIDE, FILES, FORMAT_VERSION, FUSE, is_exported_model
 from upfusion_med.weights.prompts import PromptTable
 
 #: The networks halve the resolution three times.
 MULTIPLE = 8
-FILES = ("decide.onnx", "fuse.onnx", "model.json")
-
-
-def is_exported_model(path: Path) -> bool:
-    """Whether a path is a folder that ``upfusion weights export`` wrote."""
-    return path.is_dir() and all((path / name).is_file() for name in FILES)
 
 
 class OnnxBackend:
@@ -50,14 +45,21 @@ class OnnxBackend:
         except ImportError as error:
             raise package_failure(error, "onnxruntime", "onnx", "run an exported network") from error
         if not is_exported_model(folder):
-            raise InputError(f"{folder} is not an exported model; expected a folder with {', '.join(FILES)}.")
+            raise InputError(f"{folder} is not an exported model; expected a folder with {', '.join(sorted(FILES))}.")
         try:
-            self.card = json.loads((folder / "model.json").read_text())
-            codes = {name: np.asarray(code, np.float32) for name, code in self.card["codes"].items()}
-            prompts = PromptTable(self.card["text_encoder"], self.card["prompts"], codes)
-            self.statistics: list[str] = self.card["statistics"]
-        except (json.JSONDecodeError, KeyError, ValueError) as error:
-            raise InputError(f"{folder}/model.json is damaged ({error!r}); export the model again.") from error
+            card = json.loads((folder / CARD).read_text())
+            version = card["format_version"]
+            codes = {name: np.asarray(code, np.float32) for name, code in card["codes"].items()}
+            prompts = PromptTable(card["text_encoder"], card["prompts"], codes)
+            self.statistics: list[str] = card["statistics"]
+            self._facts = {name: card[name] for name in ("model", "weights_sha256", "text_encoder")}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(f"{folder / CARD} is damaged ({error!r}); export the model again.") from error
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{folder} holds a model in format {version}, of another version of this package; expected format "
+                f"{FORMAT_VERSION}. Export it again."
+            )
         self.prompt = prompt if prompt is not None else prompts.name_for(modality)
         self.sentence = prompts.sentences.get(self.prompt, self.prompt)
         self.code = prompts.code(self.prompt)[None]
@@ -67,8 +69,11 @@ class OnnxBackend:
         elif device is Device.CUDA:
             raise UsageError("CUDA was asked for, and this onnxruntime has no CUDA; install onnxruntime-gpu.")
         try:
-            self._decide = onnxruntime.InferenceSession(str(folder / "decide.onnx"), providers=providers)
-            self._fuse = onnxruntime.InferenceSession(str(folder / "fuse.onnx"), providers=providers)
+            self._fuse = onnxruntime.InferenceSession(str(folder / FUSE), providers=providers)
+            # A network without global statistics decides nothing, and ONNX Runtime refuses a graph without an output.
+            self._decide = (
+                onnxruntime.InferenceSession(str(folder / DECIDE), providers=providers) if self.statistics else None
+            )
         except Exception as error:  # onnxruntime raises classes of its own C++ layer
             raise InputError(
                 f"The graphs in {folder} cannot be read ({type(error).__name__}); export again."
@@ -79,17 +84,17 @@ class OnnxBackend:
         """Model, sha256 of the weights it was exported from, prompt, text encoder, device and version."""
         return {
             "backend": "onnxruntime",
-            "model": self.card["model"],
-            "weights_sha256": self.card["weights_sha256"],
+            **self._facts,
             "prompt": self.prompt,
             "prompt_text": self.sentence,
-            "text_encoder": self.card["text_encoder"],
             "device": self._fuse.get_providers()[0],
             "onnxruntime": self._version,
         }
 
     def decide(self, functional: FloatArray, mri: FloatArray) -> Context:
         """See ``Backend.decide``."""
+        if self._decide is None:
+            return {}
         feed = {"functional": _batch(functional), "mri": _batch(mri)}
         return dict(zip(self.statistics, self._run(self._decide, self.statistics, feed), strict=True))
 
