@@ -18,8 +18,9 @@ from monai.transforms import Compose
 
 from tests.bundles.conftest import NAMES
 from tests.bundles.workflows import workflow
-from tests.io.dicom_phantom import MR, slices, write
+from tests.io.dicom_phantom import MR, slices, uid, write
 from upfusion_med.bundle import (
+    LoadStudyd,
     PairNetwork,
     SaveStudyd,
     StudyDataset,
@@ -150,9 +151,19 @@ def test_settings_come_from_their_words_and_wrong_ones_are_refused():
         ({"functional_window": [0, 10, 20]}, "expected two finite numbers"),
         ({"bias_correction": "no"}, "expected True or False"),
         ({"attribution": 1}, "expected True or False"),
+        ({"lut": ["grey"]}, r"lut is \['grey'\]; expected a text"),
+        ({"prompt": 0.5}, "prompt is 0.5; expected a text"),
     ):
         with pytest.raises(UsageError, match=words):
             fuse_settings(wrong)
+
+
+def test_the_number_of_a_series_names_it_though_monai_reads_it_as_a_number(dicom_study, tmp_path):
+    for number in (5, 7):
+        made = slices(sop=MR, series=f"t{number}", tweak=lambda d, _, number=number: setattr(d, "SeriesNumber", number))
+        write(tmp_path / "both", made, [f"{number}_{k}.dcm" for k in range(len(made))])
+    found = LoadStudyd({"mri_series": 7})({"mri": str(tmp_path / "both"), "functional": str(dicom_study[1])})
+    assert found["mri_source"].series_instance_uid == uid("study", "t7")
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, "many", True])

@@ -42,7 +42,15 @@ def fuse_settings(values: Mapping[str, Any]) -> FuseSettings:
 def _converted(name: str, value: Any, kind: Any) -> Any:
     if kind is bool:
         return as_bool(name, value)
+    if kind in (str, str | None):
+        return _as_text(name, value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _as_text(name: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise UsageError(f"The setting {name} is {value!r}; expected a text.")
+    return str(value)  # MONAI reads the number of a series, --settings#mri_series 5, as a number
 
 
 def as_bool(name: str, value: Any) -> bool:
