@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import runpy
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 pytest.importorskip("monai", reason="MONAI is not installed (extra 'monai')")
 pytest.importorskip("ignite", reason="pytorch-ignite is not installed (extra 'monai')")
 
+from ignite.engine import Engine
 from monai.bundle import create_workflow
 from monai.data import MetaTensor
 from pydicom import dcmread
@@ -32,6 +34,22 @@ def run(bundle, **options):
     flow.initialize()
     flow.run()
     return flow
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without CUDA is meant")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("config", ["inference", "evaluate", "train"])
+def test_weights_that_were_trained_on_a_gpu_load_on_a_machine_without_one(bundles, tmp_path, monkeypatch, name, config):
+    state = torch.load(bundles / name / "models" / "model.pt", weights_only=True)
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda _: "cuda:0")
+    torch.save({key: value + 1 for key, value in state.items()}, tmp_path / "trained.pt")
+    flow = workflow(bundles / name, config, ckpt_path=str(tmp_path / "trained.pt"))
+    flow.initialize()
+    loader = flow.parser.get_parsed_content("train#handlers#0" if config == "train" else "handlers#0")
+    loader.logger = logging.getLogger()
+    loader(Engine(lambda *_: None))
+    for key, value in flow.network_def.state_dict().items():
+        torch.testing.assert_close(value, state[key] + 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
