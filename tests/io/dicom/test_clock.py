@@ -36,6 +36,9 @@ def test_times(text, expected):
     [
         ("20201217", date(2020, 12, 17)),
         ("2020.12.17", date(2020, 12, 17)),
+        (" 20201217 ", date(2020, 12, 17)),
+        ("00010101", None),
+        ("99991231", None),
         ("20201317", None),
         ("20200230", None),
         ("", None),
@@ -64,7 +67,7 @@ def test_datetimes(text, expected):
 
 def test_offsets():
     assert parse_offset("+0100") == timedelta(hours=1)
-    assert parse_offset("-0330") == -timedelta(hours=3, minutes=30)
+    assert parse_offset("-0330 ") == -timedelta(hours=3, minutes=30)
     assert parse_offset("Z") is None
 
 

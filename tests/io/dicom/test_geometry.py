@@ -84,7 +84,8 @@ def test_thickness_tags_are_not_the_step(tmp_path):
 
 
 def test_jitter_below_a_hundredth_of_the_step_is_silent(tmp_path):
-    positions = [np.add(phantom.ORIGIN, (0, 0, 3 * k + j)) for k, j in enumerate((0, 0.004, -0.003, 0.002, -0.004))]
+    steps = enumerate((0, 0.004, -0.003, 0.002, -0.004))
+    positions = [np.add(phantom.ORIGIN, (0.005 * k, 0, 3 * k + j)) for k, j in steps]
     phantom.write(tmp_path, phantom.slices(positions=positions))
     volume = load_volume(tmp_path)
     assert phantom.place_error(volume) < 0.1
@@ -95,7 +96,8 @@ def test_uneven_steps_up_to_five_percent_are_warned_of(tmp_path):
     positions = [np.add(phantom.ORIGIN, (0, 0, z)) for z in (0, 3, 6.1, 9.1, 12)]
     phantom.write(tmp_path, phantom.slices(positions=positions))
     volume = load_volume(tmp_path)
-    assert "varies from 2.900 to 3.100 mm" in volume.notes["warnings"][0]
+    (warning,) = volume.notes["warnings"]
+    assert "varies from 2.900 to 3.100 mm" in warning
     assert volume.geometry.spacing_mm[2] == pytest.approx(3.0)
 
 
@@ -106,16 +108,24 @@ def test_missing_slice_is_named_with_its_place(tmp_path):
     assert "misses 1 slice: between 23.000 and 29.000 mm" in reason
 
 
+def test_two_missing_slices_are_counted(tmp_path):
+    made = phantom.slices(positions=[np.add(phantom.ORIGIN, (0, 0, 3.0 * k)) for k in (0, 1, 4, 5, 6)])
+    assert "misses 2 slices: between 23.000 and 32.000 mm" in refuse_reason(phantom.write(tmp_path, made))
+
+
 def test_one_missing_slice_of_many_is_found(tmp_path):
     positions = [np.add(phantom.ORIGIN, (0, 0, 1.0 * k)) for k in range(120) if k != 77]
     phantom.write(tmp_path, phantom.slices(positions=positions))
     assert "between 96.000 and 98.000 mm" in refuse_reason(tmp_path)
 
 
-def test_irregular_steps_are_refused(tmp_path):
-    positions = [np.add(phantom.ORIGIN, (0, 0, z)) for z in (0, 3, 6.3, 9, 12.6)]
+@pytest.mark.parametrize(
+    ("heights", "steps"), [((0, 3, 6.3, 9, 12.6), "2.700 to 3.600"), ((0, 3, 6, 13.8, 16.8), "3.000 to 7.800")]
+)
+def test_irregular_steps_are_refused(tmp_path, heights, steps):
+    positions = [np.add(phantom.ORIGIN, (0, 0, z)) for z in heights]
     phantom.write(tmp_path, phantom.slices(positions=positions))
-    assert "irregular: 2.700 to 3.600 mm" in refuse_reason(tmp_path)
+    assert f"irregular: {steps} mm" in refuse_reason(tmp_path)
 
 
 def test_two_slices_at_one_place_are_refused(tmp_path):
@@ -136,6 +146,14 @@ def test_tilted_stack_that_is_accepted_lies_where_its_values_say(tmp_path):
 def test_tilted_stack_is_refused(tmp_path):
     phantom.write(tmp_path, phantom.slices(step=(0, 0.9, 3.0)))
     assert "tilted stack: each slice is 0.900 mm sideways" in refuse_reason(tmp_path)
+
+
+def test_single_slices_a_little_out_of_line_are_warned_of(tmp_path):
+    positions = [np.add(phantom.ORIGIN, (0.12 * (k % 2), 0, 3 * k)) for k in range(5)]
+    volume = load_volume(phantom.write(tmp_path, phantom.slices(positions=positions)))
+    assert phantom.place_error(volume) < 0.3
+    (warning,) = volume.notes["warnings"]
+    assert "up to 0.120 mm sideways" in warning
 
 
 def test_one_slice_out_of_line_is_refused(tmp_path):
@@ -174,7 +192,17 @@ def test_spacing_that_is_not_positive_is_refused(tmp_path, spacing):
     assert "Pixel Spacing (0028,0030)" in refuse_reason(tmp_path)
 
 
-@pytest.mark.parametrize("orientation", [[1, 0, 0, 1, 0, 0], [2, 0, 0, 0, 1, 0], [1, 0, 0, 0.1, 1, 0], [0] * 6])
+@pytest.mark.parametrize(
+    "orientation",
+    [
+        [1, 0, 0, 1, 0, 0],
+        [2, 0, 0, 0, 1, 0],
+        [1, 0, 0, -0.1, 1, 0],
+        [0.9, 0, 0, 0, 1, 0],
+        [1, 0, 0, 0, 0.9, 0],
+        [0] * 6,
+    ],
+)
 def test_orientation_that_is_not_orthonormal_is_refused(tmp_path, orientation):
     phantom.write(tmp_path, phantom.slices(tweak=lambda d, k: setattr(d, "ImageOrientationPatient", orientation)))
     assert "orthogonal unit vectors" in refuse_reason(tmp_path)
