@@ -13,7 +13,7 @@ from upfusion_med.core import Modality
 from upfusion_med.io import list_series, load_volume
 from upfusion_med.io.dicom.body_size import MASS_TYPES, body_surface_m2, normalising_mass_kg
 from upfusion_med.io.dicom.radionuclide import RADIONUCLIDES, radionuclide_by_code
-from upfusion_med.io.dicom.suv import suv_scale
+from upfusion_med.io.dicom.suv import suv_scale, unusual_maximum
 
 
 def test_half_life_from_the_code_and_a_wrong_half_life_are_warned_of():
@@ -52,6 +52,25 @@ def test_counts_of_philips():
     for direct in (None, "0", "0.000"):
         found = factor(lambda d, k, direct=direct: philips(d, direct, "1.9"))
         assert found == pytest.approx([1.9 * expected(3600)], rel=1e-12)
+
+
+def test_steps_of_counts_name_their_activity_factors():
+    scale = suv_scale(*pet(lambda d, k: philips(d, None, ("1.9", "2.1")[k]), 2))
+    assert scale.steps["activity_factor"] == (1.9, 2.1)
+    assert "activity_factor" not in suv_scale(*pet()).steps
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"Units": "BQML", "DecayCorrection": "NONE", "CorrectedImage": ["ATTN"]},
+        {"Units": "GML", "SUVType": "LBM", "PatientSex": "M"},
+        {"Units": "CM2ML", "SUVType": "BSA"},
+    ],
+)
+def test_defined_terms_in_small_letters_mean_the_same(words):
+    small = {k: [v[0].lower()] if isinstance(v, list) else v.lower() for k, v in words.items()}
+    assert suv_scale(*pet(put(**small))) == suv_scale(*pet(put(**words)))
 
 
 def test_counts_with_a_direct_factor_need_no_weight_and_no_dose():
@@ -174,10 +193,17 @@ def test_loaded_pet_is_suv_with_its_steps(tmp_path):
     assert steps["factor"] == pytest.approx(expected(3600))
     assert steps["elapsed_min"] == 60
     assert (steps["reference_time"], steps["administration_time"]) == ("10:00:00", "09:00:00")
+    assert steps["administration_date"] == "stated"
+    assert steps["warnings"] == ()
     assert list_series(tmp_path)[0].is_suv_possible
 
 
-def test_impossible_maximum_is_warned_of(tmp_path):
+@pytest.mark.parametrize(("maximum", "warned"), [(0.005, True), (0.02, False), (900, False), (1500, True)])
+def test_maxima_that_no_patient_has_are_warned_of(maximum, warned):
+    assert bool(unusual_maximum(maximum)) is warned
+
+
+def test_impossible_maximum_of_a_study_is_warned_of(tmp_path):
     def tweak(d, k):
         tracer(d).RadionuclideTotalDose = 1.1e5
 

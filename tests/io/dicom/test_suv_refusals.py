@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from tests.io import dicom_phantom as phantom
-from tests.io.dicom.suv_phantom import drop, pet, put, reason, tracer
+from tests.io.dicom.suv_phantom import drop, pet, philips, put, reason, tracer
 from upfusion_med.core import InputError
 from upfusion_med.io import list_series, load_volume
 from upfusion_med.io.dicom.plane import Plane
@@ -37,15 +37,19 @@ from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
         (put(Units="PROPCNTS"), "PROPCNTS"),
         (put(PhotometricInterpretation="PALETTE COLOR"), "the pixels are colours"),
         (put(SamplesPerPixel=3), "the pixels are colours"),
+        (put(PhotometricInterpretation=("MONOCHROME2", "PALETTE COLOR")), "the pixels are colours"),
         (put(Units="PROPCPS"), "PROPCPS"),
         (put(Units="1CM"), "1CM"),
         (put(Units="PCNT"), "PCNT"),
         (put(Units="CPS"), "CPS"),
         (put(Units="CNTS"), "counts cannot be converted"),
+        (lambda d, k: philips(d, None, "1.9" if k == 0 else None), "counts cannot be converted"),
+        (lambda d, k: philips(d, "inf", "-1"), "counts cannot be converted"),
         (put(Units=("BQML", "CNTS")), "Units (0054,1001) differs"),
         (put(Units="GML", SUVType="BSA"), "which is no mass"),
         (put(Units="GML", SUVType="ODD"), "which is no mass"),
         (put(Units="GML", SUVType="LBM", PatientSize=0), "Patient's Size (0010,1020)"),
+        (put(Units="GML", SUVType="IBW", PatientSize=0.5), "a body size of IBW that is not positive"),
         (put(Units="CM2ML", SUVType="LBM"), "which is no surface"),
         (put(Units="CM2ML", PatientSize=None), "Patient's Size (0010,1020)"),
         (put(Units="CM2ML", PatientSize=1750), "neither in m nor in cm"),
@@ -69,6 +73,21 @@ def test_more_than_twelve_half_lives_are_refused():
     assert "12 half-lives" in reason(tweak)
 
 
+def test_the_time_since_the_injection_is_believed_of_every_slice_or_of_none():
+    def slices_at(first, second):
+        times = {"AcquisitionDate": (first[:8], second[:8]), "AcquisitionTime": (first[8:], second[8:])}
+        return put(DecayCorrection="NONE", CorrectedImage=["ATTN"], RadionuclideHalfLife=36000, **times)
+
+    assert "limits: 24 hours" in reason(slices_at("20250304100000", "20250305091000"))
+    assert "minutes after the scan" in reason(slices_at("20250304100000", "20250304083000"))
+
+
+def test_a_bare_injection_time_between_the_slices_leaves_its_day_open():
+    times = put(DecayCorrection="NONE", CorrectedImage=["ATTN"], AcquisitionTime=("091000", "085000"))
+    bare = put(RadiopharmaceuticalStartDateTime="")
+    assert "has no date and lies 8.5 minutes after" in reason(lambda d, k: (times(d, k), bare(d, k)))
+
+
 def test_two_tracers_are_refused_instead_of_taking_the_first():
     def tweak(d, k):
         second = copy.deepcopy(tracer(d))
@@ -78,9 +97,9 @@ def test_two_tracers_are_refused_instead_of_taking_the_first():
     assert "Sequence (0054,0016) has 2 items; expected one tracer" in reason(tweak)
 
 
-def test_intercept_is_refused():
-    planes, headers = pet()
-    shifted = [Plane(h, None, 4, 4, None, None, None, intercept=-3.0) for h in headers]
+def test_intercept_of_any_slice_is_refused():
+    planes, headers = pet(count=3)
+    shifted = [*planes[:2], Plane(headers[2], None, 4, 4, None, None, None, intercept=-3.0)]
     assert planes[0].intercept == 0
     with pytest.raises(SuvRefusedError, match=r"Rescale Intercept \(0028,1052\) is -3"):
         suv_scale(shifted, headers)

@@ -27,7 +27,10 @@ def test_no_correction_decays_to_the_average_time_of_each_frame():
         d.AcquisitionTime = ("100000", "100500")[k]
 
     middle = average_time_s(180, T_HALF)
-    assert factor(tweak, 2) == pytest.approx([expected(3600 + middle), expected(3900 + middle)], rel=1e-12)
+    scale = suv_scale(*pet(tweak, 2))
+    assert scale.factors == pytest.approx([expected(3600 + middle), expected(3900 + middle)], rel=1e-12)
+    assert scale.steps["reference_time"] == "10:01:29"
+    assert scale.steps["elapsed_min"] == pytest.approx((60 + middle / 60, 65 + middle / 60))
 
 
 def test_scan_time_of_ge_goes_before_counting_back():
@@ -101,6 +104,28 @@ def test_a_rewritten_series_time_is_known_by_the_clock_where_the_series_date_was
         tracer(d).RadiopharmaceuticalStartDateTime = ""
 
     assert factor(tweak) == pytest.approx([expected(elapsed_s)], rel=1e-12)
+
+
+def test_a_date_and_time_of_acquisition_in_one_tag_counts_like_two():
+    def tweak(d, k):
+        del d.AcquisitionDate, d.AcquisitionTime
+        d.SeriesTime, d.AcquisitionDateTime = "113000", "20250304100000.00"
+
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("series", "scan", "elapsed_s"), [("113000", "100000", 3600), ("235900", "000100", 53940), ("", "100000", None)]
+)
+def test_without_an_acquisition_date_a_scan_is_of_the_day_of_its_series_or_of_the_next(series, scan, elapsed_s):
+    def tweak(d, k):
+        del d.AcquisitionDate
+        d.SeriesTime, d.AcquisitionTime = series, scan
+
+    if elapsed_s is None:
+        assert "Acquisition Time (0008,0032) is missing, no time or without a date" in reason(tweak)
+    else:
+        assert factor(tweak) == pytest.approx([expected(elapsed_s)], rel=1e-12)
 
 
 def test_rules_that_disagree_by_more_than_one_percent_are_warned_of():

@@ -115,8 +115,8 @@ def start_reference_times(slices: Sequence[Header], series: Sequence[Header], ha
             ),
         )
     raise SuvRefusedError(
-        "Acquisition Time (0008,0032) is missing or no time, so nothing tells whether Series Time (0008,0031) is the "
-        "time of decay correction or was rewritten later"
+        "Acquisition Time (0008,0032) is missing, no time or without a date, so nothing tells whether Series Time "
+        "(0008,0031) is the time of decay correction or was rewritten later"
     )
 
 
