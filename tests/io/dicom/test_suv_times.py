@@ -75,7 +75,16 @@ def test_earliest_acquisition_is_the_last_resort_and_warned_of():
 
     scale = suv_scale(*pet(tweak, 2))
     assert scale.factors == pytest.approx([expected(3600)] * 2, rel=1e-12)
-    assert "earliest acquisition" in scale.warnings[0]
+    assert "is after the earliest acquisition" in scale.warnings[0]
+
+
+def test_a_series_without_its_time_takes_the_earliest_acquisition():
+    def tweak(d, k):
+        del d.SeriesTime
+
+    scale = suv_scale(*pet(tweak))
+    assert scale.factors == pytest.approx([expected(3600)], rel=1e-12)
+    assert "Series Time (0008,0031) is missing" in scale.warnings[0]
 
 
 def test_earliest_acquisition_counts_slices_outside_the_chosen_ones():
@@ -114,27 +123,45 @@ def test_a_date_and_time_of_acquisition_in_one_tag_counts_like_two():
     assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("series", "scan", "elapsed_s"), [("113000", "100000", 3600), ("235900", "000100", 53940), ("", "100000", None)]
-)
-def test_without_an_acquisition_date_a_scan_is_of_the_day_of_its_series_or_of_the_next(series, scan, elapsed_s):
+def test_without_an_acquisition_date_a_scan_is_of_the_day_of_its_series():
     def tweak(d, k):
         del d.AcquisitionDate
-        d.SeriesTime, d.AcquisitionTime = series, scan
+        d.SeriesTime = "113000"
 
-    if elapsed_s is None:
-        assert "Acquisition Time (0008,0032) is missing, no time or without a date" in reason(tweak)
-    else:
-        assert factor(tweak) == pytest.approx([expected(elapsed_s)], rel=1e-12)
+    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
 
 
-def test_rules_that_disagree_by_more_than_one_percent_are_warned_of():
+def test_a_scan_of_which_nothing_tells_the_day_is_refused():
     def tweak(d, k):
-        d.FrameReferenceTime = 1000 * 700  # 2 ** ((700 - 89.858) / 6586.2) = 1.0663
+        del d.AcquisitionDate, d.SeriesTime
 
-    scale = suv_scale(*pet(tweak))
-    assert scale.factors == pytest.approx([expected(3600)], rel=1e-12)
-    assert "+6.6 %" in scale.warnings[0]
+    assert "Acquisition Time (0008,0032) is missing, no time or without a date" in reason(tweak)
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ([("100000", 700)], "+6.6 %"),  # 2 ** ((700 - 89.858) / 6586.2) = 1.0663
+        ([("101500", 60)], "-9.3 %"),
+        ([("100000", 150), ("100000", 700)], "+6.6 %"),
+        ([("100000", 700), ("100400", 60)], "+6.6 %"),
+        ([("100400", 60), ("100000", 150)], "-2.8 %"),
+        ([("100000", 120), ("100000", 60)], ""),
+        ([("100000", None)], ""),
+    ],
+)
+def test_rules_that_disagree_by_more_than_one_percent_are_warned_of(times, said):
+    def tweak(d, k):
+        d.AcquisitionTime, reference_s = times[k]
+        if reference_s is None:
+            del d.FrameReferenceTime
+        else:
+            d.FrameReferenceTime = 1000 * reference_s
+
+    scale = suv_scale(*pet(tweak, len(times)))
+    assert scale.factors == pytest.approx([expected(3600)] * len(times), rel=1e-12)
+    assert len(scale.warnings) == bool(said)
+    assert all(said in warning for warning in scale.warnings)
 
 
 def test_acquisition_after_midnight_without_a_date_is_the_next_day():
@@ -155,6 +182,7 @@ def test_bare_start_time_many_hours_before_the_scan_is_warned_of():
     scale = suv_scale(*pet(tweak))
     assert scale.factors == pytest.approx([expected(22 * 3600, half_life=282240)], rel=1e-12)
     assert "22.0 hours before the scan" in scale.warnings[0]
+    assert scale.steps["administration_date"] == "by the time of the scan"
 
 
 @pytest.mark.parametrize("half_life_s", [T_HALF, 45720], ids=["F-18", "Cu-64"])
@@ -186,7 +214,10 @@ def test_bare_start_time_after_the_scan_is_on_the_day_before():
         tracer(d).RadiopharmaceuticalStartTime = "233000"
         del tracer(d).RadiopharmaceuticalStartDateTime
 
-    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+    scale = suv_scale(*pet(tweak))
+    assert scale.factors == pytest.approx([expected(3600)], rel=1e-12)
+    assert scale.steps["administration_date"] == "by the time of the scan"
+    assert scale.warnings == ()
 
 
 @pytest.mark.parametrize("frame_reference_ms", [0, 1000 * average_time_s(180, T_HALF)])
@@ -198,12 +229,18 @@ def test_bare_start_time_is_on_the_day_of_the_scan_where_the_series_was_rewritte
     assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-9)
 
 
-def test_offset_of_the_start_is_put_into_the_clock_of_the_series():
+@pytest.mark.parametrize(
+    ("start", "own"),
+    [("20250304080000+0000", "+0100"), ("20250304130000+0500", "+0100"), ("20250304030000-0300", "+0300")],
+)
+def test_offset_of_the_start_is_put_into_the_clock_of_the_series(start, own):
     def tweak(d, k):
-        d.TimezoneOffsetFromUTC = "+0100"
-        tracer(d).RadiopharmaceuticalStartDateTime = "20250304080000+0000"
+        d.TimezoneOffsetFromUTC = own
+        tracer(d).RadiopharmaceuticalStartDateTime = start
 
-    assert factor(tweak) == pytest.approx([expected(3600)], rel=1e-12)
+    scale = suv_scale(*pet(tweak))
+    assert scale.factors == pytest.approx([expected(3600)], rel=1e-12)
+    assert scale.steps["administration_date"] == "stated"
 
 
 def test_offset_without_one_of_the_series_is_warned_of():
@@ -213,6 +250,7 @@ def test_offset_without_one_of_the_series_is_warned_of():
     scale = suv_scale(*pet(tweak))
     assert scale.factors == pytest.approx([expected(3600)], rel=1e-12)
     assert "offset from UTC" in scale.warnings[0]
+    assert scale.steps["administration_date"] == "stated"
 
 
 def test_no_elapsed_time_is_legal():
