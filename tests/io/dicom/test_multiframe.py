@@ -139,11 +139,26 @@ def test_nuclear_frames_follow_the_slice_vector(tmp_path):
     assert phantom.place_error(volume) < 0.06
 
 
-@pytest.mark.parametrize("kind", ["TOMO", "STATIC", "WHOLE BODY", "DYNAMIC"])
+def test_nuclear_slices_in_files_of_their_own_need_neither_vector_nor_step(tmp_path):
+    made = []
+    for k in range(phantom.SLICES):
+        d = phantom.nuclear(count=1)
+        place = np.add(phantom.ORIGIN, (0, 0, 4.4 * k))
+        d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = phantom.uid("slice", k)
+        d.DetectorInformationSequence[0].ImagePositionPatient = [phantom.ds(v) for v in place]
+        d.PixelData = phantom.plane_pixels(place).tobytes()
+        del d.NumberOfFrames, d.SliceVector, d.SpacingBetweenSlices
+        made.append(d)
+    volume = load_volume(phantom.write(tmp_path, made))
+    assert phantom.place_error(volume) < 0.06
+    assert volume.geometry.spacing_mm == pytest.approx((1.25, 1.5, 4.4))
+
+
+@pytest.mark.parametrize("kind", ["TOMO", "STATIC", "WHOLE BODY", "DYNAMIC", None])
 def test_projections_are_refused(tmp_path, kind):
     d = phantom.nuclear()
-    d.ImageType = ["ORIGINAL", "PRIMARY", kind, "EMISSION"]
-    with pytest.raises(InputError, match=f"'{kind}'.*RECON TOMO"):
+    d.ImageType = ["ORIGINAL", "PRIMARY", kind, "EMISSION"] if kind else ["ORIGINAL", "PRIMARY"]
+    with pytest.raises(InputError, match=f"'{kind or 'nothing'}'.*RECON TOMO"):
         load_volume(saved(tmp_path, d))
 
 
