@@ -31,7 +31,8 @@ from upfusion_med.core import (
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_the_door(wrong):
-    with pytest.raises(UsageError):
+    (name,) = wrong
+    with pytest.raises(UsageError, match=name.replace("_", ".*")):
         FuseSettings(**wrong)
 
 

@@ -93,5 +93,5 @@ def test_only_the_semantic_weights_are_replaced():
 def test_every_second_pair_of_each_kind_is_taken(pairs):
     both = [*pairs, *(replace(p, group="PET-MRI") for p in pairs)]
     assert [p.id for p in every_nth(both, 2)] == ["CT-MRI/1", "CT-MRI/3", "PET-MRI/1", "PET-MRI/3"]
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="expected"):
         every_nth(both, 0)

@@ -280,7 +280,7 @@ def test_damaged_header_never_ends_in_another_error(tmp_path_factory, data):
     try:
         load_volume(file, frame=data.draw(st.sampled_from([None, "mean"])))
     except InputError as error:
-        assert "a.nii" in str(error) or "affine" in str(error)
+        assert "a.nii" in str(error)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -78,18 +78,18 @@ def test_the_text_changes_the_result_but_its_length_does_not(network, pair):
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "code"),
+    ("a", "b", "code", "said"),
     [
-        ((1, 1, 15, 64), (1, 1, 15, 64), (1, 512)),
-        ((1, 1, 32, 32), (1, 1, 32, 40), (1, 512)),
-        ((1, 2, 32, 32), (1, 2, 32, 32), (1, 512)),
-        ((1, 1, 32, 32), (1, 1, 32, 32), (1, 384)),
-        ((1, 1, 32, 32), (1, 1, 32, 32), (3, 512)),
-        ((1, 32, 32), (1, 32, 32), (1, 512)),
+        ((1, 1, 15, 64), (1, 1, 15, 64), (1, 512), "at least 16"),
+        ((1, 1, 32, 32), (1, 1, 32, 40), (1, 512), "expected equal ones"),
+        ((1, 2, 32, 32), (1, 2, 32, 32), (1, 512), "1 or 3"),
+        ((1, 1, 32, 32), (1, 1, 32, 32), (1, 384), "text code"),
+        ((1, 1, 32, 32), (1, 1, 32, 32), (3, 512), "text code"),
+        ((1, 32, 32), (1, 32, 32), (1, 512), "1 or 3"),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused(network, a, b, code):
-    with pytest.raises(UsageError):
+def test_shapes_that_do_not_fit_are_refused(network, a, b, code, said):
+    with pytest.raises(UsageError, match=said):
         network(torch.zeros(a), torch.zeros(b), torch.zeros(code))
 
 

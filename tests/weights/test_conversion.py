@@ -217,12 +217,19 @@ def test_an_output_in_the_way_is_replaced_only_on_demand(state, tmp_path):
     assert report.sha256 == hashlib.sha256(destination.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("output", ["out.pth", "absent/out.safetensors", "folder.safetensors"])
-def test_an_impossible_output_is_refused_before_the_checkpoint_is_read(tmp_path, output):
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("out.pth", "ends in .safetensors"),
+        ("absent/out.safetensors", "absent does not exist"),
+        ("folder.safetensors", "is a folder"),
+    ],
+)
+def test_an_impossible_output_is_refused_before_the_checkpoint_is_read(tmp_path, output, said):
     (tmp_path / "folder.safetensors").mkdir()
     source = tmp_path / "checkpoint.pth"
     source.write_bytes(b"would not be readable")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=said):
         convert_checkpoint(source, tmp_path / output, overrides=NARROW, force=True)
 
 
