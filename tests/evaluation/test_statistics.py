@@ -53,9 +53,24 @@ def test_pooling_over_groups_weighs_each_group_alike() -> None:
     assert np.isnan(pooled.low[0, 0])  # group H has one case only
 
 
+def test_the_interval_over_groups_draws_the_cases_of_each_group() -> None:
+    rng = np.random.default_rng(5)
+    few, many = rng.normal(2.0, 1.0, 100), rng.normal(5.0, 4.0, 400)
+    table = table_of(
+        np.concatenate([few, many])[None, :, None], [str(k) for k in range(500)], groups="G" * 100 + "H" * 400
+    )
+    pooled = statistics.summarise_over_groups(table)
+    half = 1.96 * np.sqrt(few.var(ddof=1) / 100 + many.var(ddof=1) / 400) / 2
+    middle = (few.mean() + many.mean()) / 2
+    assert (pooled.low[0, 0], pooled.high[0, 0]) == pytest.approx((middle - half, middle + half), abs=0.02)
+    assert (pooled.count[0, 0], pooled.cases) == (2, 500)
+    assert pooled.sd[0, 0] == pytest.approx(abs(few.mean() - many.mean()) / np.sqrt(2))
+
+
 def test_pooling_over_groups_is_undefined_where_a_group_is() -> None:
     table = table_of([[[1.0], [2.0], [np.nan], [np.nan]]], list("abcd"), groups="GGHH")
-    assert np.isnan(statistics.summarise_over_groups(table).mean[0, 0])
+    pooled = statistics.summarise_over_groups(table)
+    assert np.isnan([x[0, 0] for x in (pooled.mean, pooled.sd, pooled.low, pooled.high)]).all()
 
 
 def test_ranks_follow_the_direction_of_the_metric() -> None:

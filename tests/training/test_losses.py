@@ -40,6 +40,13 @@ def test_a_copy_is_out_of_balance_and_the_emphasis_says_which_source_counts(imag
     only_a, only_b = (losses.components(a, a, b, torch.tensor([e]))["vif"].item() for e in (1.0, 0.0))
     assert only_a < 0.01
     assert only_b > 0.5
+    ssim = [losses.components(a, a, b, torch.tensor([e]))["ssim"].item() for e in (1.0, 0.25)]
+    assert ssim == pytest.approx([0, 0.75 * (1 - losses.ssim(a, b).item())], abs=1e-5)
+
+
+def test_the_total_weighs_the_components_that_have_a_weight():
+    parts = {"edges": torch.tensor(0.5), "ssim": torch.tensor(0.25), "vif": torch.tensor(7.0)}
+    assert losses.total(parts, {"edges": 3.0, "ssim": 2.0}).item() == 2.0
 
 
 def test_gradients_are_finite_on_black_and_constant_pictures():
@@ -58,6 +65,41 @@ def test_crops_too_small_for_a_component_are_told(name):
         loss_parts(small, small, small, share, 0, {name: 1.0})
     assert loss_parts(enough, enough, enough, share, 0, {name: 1.0})[name].isfinite()
     assert loss_parts(small, small, small, share, 0, {"ssim": 1.0})["ssim"].isfinite()
+
+
+@pytest.fixture
+def ramps() -> tuple[torch.Tensor, torch.Tensor]:
+    """A rise of 0.004 a pixel to the right over 32 columns, and one of 0.002 a pixel down over 16 rows."""
+    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(32.0), indexing="ij")
+    return (0.2 + 0.004 * x)[None, None], (0.3 + 0.002 * y)[None, None]
+
+
+def test_intensity_is_the_distance_to_the_brighter_source(ramps):
+    a, b = ramps
+    for offset in (0.1, -0.2):
+        assert losses.intensity(torch.maximum(a, b) + offset, a, b).item() == pytest.approx(abs(offset), rel=1e-5)
+
+
+def test_gradient_wants_each_direction_of_the_source_that_is_stronger_in_it(ramps):
+    a, b = ramps
+    assert losses.gradient(a + b, a, b).item() == pytest.approx(0, abs=1e-6)
+    downwards = 8 * 0.002 * 15 / 16  # half of that at the first and the last row
+    assert losses.gradient(a, a, b).item() == pytest.approx(downwards / 2, rel=1e-4)
+    assert losses.gradient(a - b, a, b).item() == pytest.approx(downwards, rel=1e-4)
+
+
+def test_edges_and_contours_of_a_ramp_that_is_lost(ramps):
+    a, _ = ramps
+    flat = torch.full_like(a, 0.5)
+    rises = [0.004 * 2**k for k in range(3)]
+    inner = [1 - 2 / (32 / 2**k) for k in range(3)]  # the first and the last column see half of it
+    lengths = [r * (w + (1 - w) / 2) for r, w in zip(rises, inner, strict=True)]
+    assert losses.edges(flat, a, flat).item() == pytest.approx(sum(lengths), rel=1e-3)
+    shares = [
+        w * 8 * r / (8 * r + losses.FAINT) + (1 - w) * 4 * r / (4 * r + losses.FAINT)
+        for r, w in zip(rises[:2], inner, strict=False)
+    ]
+    assert losses.contours(flat, a, flat).item() == pytest.approx(sum(shares) / 2, rel=1e-3)
 
 
 def test_edges_want_the_stronger_source_whole(images):
