@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset
 from scipy.spatial.transform import Rotation
 
 from tests.io import dicom_phantom as phantom
 from upfusion_med.core import InputError, Modality
 from upfusion_med.io import list_series, load_volume
-from upfusion_med.io.dicom.geometry import stack_geometry
+from upfusion_med.io.dicom.geometry import goes_on_at, stack_geometry
+from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.plane import Plane
 
 SHUFFLED = [3, 0, 4, 1, 2]
@@ -73,6 +76,45 @@ def test_grid_of_any_stack_in_any_order_finds_every_slice(angles, spacing, step,
         place = found.affine_lps @ (2, 3, k, 1)
         expected = positions[k] + matrix[:, 0] * spacing[1] * 2 + matrix[:, 1] * spacing[0] * 3
         np.testing.assert_allclose(place[:3], expected, atol=1e-6)
+
+
+def plane(height, *, sideways=0.0, spacing=(1.5, 1.25), rows=6, columns=8, frame="1.2.3", missing=None):
+    """A slice of an oblique stack whose steps are 3 mm."""
+    dataset = Dataset()
+    dataset.FrameOfReferenceUID = frame
+    facts = {
+        "position_mm": tuple(np.array(phantom.ORIGIN) + MATRIX @ (sideways, 0, height)),
+        "orientation": OBLIQUE,
+        "spacing_mm": spacing,
+        **({missing: None} if missing else {}),
+    }
+    return Plane(Header(dataset, Path("m.dcm"), "m.dcm"), None, rows, columns, **facts)
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (plane(-3), True),
+        (plane(12), True),
+        (plane(12.12, sideways=0.05), True),
+        (plane(-6), False),
+        (plane(9), False),
+        (plane(15), False),
+        (plane(12.3), False),
+        (plane(12, sideways=0.2), False),
+        (plane(12, spacing=(1.5, 1.5)), False),
+        (plane(12, spacing=(1.25, 1.5)), False),
+        (plane(12, rows=7), False),
+        (plane(12, columns=7), False),
+        (plane(12, frame="1.2.4"), False),
+        (plane(12, missing="position_mm"), False),
+        (plane(12, missing="orientation"), False),
+        (plane(12, missing="spacing_mm"), False),
+    ],
+)
+def test_a_volume_goes_on_one_step_beyond_its_ends_on_its_own_grid(one, expected):
+    volume = [plane(3 * k) for k in range(4)]
+    assert goes_on_at(one, volume, stack_geometry(volume, "series s1")) is expected
 
 
 def test_thickness_tags_are_not_the_step(tmp_path):
