@@ -59,6 +59,29 @@ def test_empty_slices_cost_nothing_and_decisions_are_made_once(arrays):
     assert {batch[-1] for batch in backend.batches} == {"decided"}
 
 
+def test_progress_counts_every_slice_once(arrays):
+    class Counted:
+        total = done = 0
+
+        def stage(self, name, steps):
+            self.total = steps
+
+        def advance(self, steps=1):
+            self.done += steps
+
+    counted = Counted()
+    engine.run(MaxBackend(), *arrays, 2, batch_size=4, progress=counted)
+    assert (counted.done, counted.total) == (18, 18)
+
+
+def test_a_single_slice_is_its_own_context(arrays):
+    a, b = (x[..., 9:10] for x in arrays)
+    backend = MaxBackend()
+    engine.run(backend, a, b, 2)
+    assert backend.decided == []
+    assert backend.batches == [(1, 20, 24, None)]
+
+
 def test_slice_pooling_decides_nothing(arrays):
     backend = MaxBackend()
     engine.run(backend, *arrays, 2, pooling=Pooling.SLICE)
@@ -100,6 +123,15 @@ def test_representatives_hold_something_and_are_spread():
     assert chosen.min() >= 10
     assert chosen.max() < 30
     assert chosen.size == engine.REPRESENTATIVES
+
+
+def test_of_large_slices_fewer_decide(monkeypatch):
+    monkeypatch.setattr(engine, "REPRESENTATIVE_PIXELS", 5 * 32 * 32)
+    a = np.ones((40, 32, 32), np.float32)
+    assert engine.representative_slices(a, a).tolist() == [6, 13, 20, 26, 32]
+    assert engine.representative_slices(a[:, :, :16], a[:, :, :16]).size == 10
+    monkeypatch.setattr(engine, "REPRESENTATIVE_PIXELS", 100)
+    assert engine.representative_slices(a, a).tolist() == [20]
 
 
 def test_one_slice_that_holds_something_is_enough():
