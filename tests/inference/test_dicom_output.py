@@ -51,6 +51,7 @@ def test_a_tilted_ct_is_fused_where_it_lies_once_it_is_accepted(tmp_path):
 def test_deidentified_output_names_nobody(result, tmp_path):
     result.save(tmp_path / "out", [OutputFormat.DICOM], deidentify=True)
     content = b"".join(f.read_bytes() for f in (tmp_path / "out" / "dicom").iterdir())
+    assert content.count(b"\0DICM") == result.luminance.array.shape[2]
     assert not any(fact.encode() in content for fact in PATIENT_FACTS)
 
 
