@@ -11,7 +11,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
 from tests.io import dicom_phantom as phantom
-from upfusion_med.core import GREY_LEVELS, RGB_LEVELS, InputError
+from upfusion_med.core import GREY_LEVELS, RGB_LEVELS, InputError, Modality
 from upfusion_med.io import load_volume
 from upfusion_med.io.dicom import scan
 from upfusion_med.io.dicom.pixels import stack_values
@@ -162,6 +162,18 @@ def test_palette_pixels_become_colour(tmp_path):
     colours = pydicom.pixels.apply_color_lut(reference.pixel_array, reference)
     expected = colours if colours.dtype == np.uint8 else colours >> 8
     np.testing.assert_array_equal(values[:, :, 0].swapaxes(0, 1), expected[..., :3])
+
+
+def test_counts_of_nuclear_medicine_stay_counts_beside_a_palette(tmp_path):
+    counts = phantom.nuclear()
+    plain = load_volume(phantom.write(tmp_path / "plain", [counts]))
+    counts.PhotometricInterpretation = "PALETTE COLOR"
+    for colour in ("Red", "Green", "Blue"):
+        setattr(counts, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(counts, f"{colour}PaletteColorLookupTableData", np.arange(256, dtype="<u2").tobytes())
+    coloured = load_volume(phantom.write(tmp_path / "palette", [counts]))
+    assert coloured.modality is Modality.SPECT
+    np.testing.assert_array_equal(coloured.array, plain.array)
 
 
 def colour_series(tmp_path, interpretation="RGB", equal=False):

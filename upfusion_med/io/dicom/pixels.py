@@ -15,7 +15,7 @@ from upfusion_med.core import InputError, RuntimeFailure
 from upfusion_med.io.dicom.codec import decode_with_itk
 from upfusion_med.io.dicom.header import Header
 from upfusion_med.io.dicom.padding import fill_padding, padding_of
-from upfusion_med.io.dicom.plane import Plane
+from upfusion_med.io.dicom.plane import Plane, is_colour, is_palette
 from upfusion_med.io.dicom.quiet import quiet
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _decode(header: Header) -> NDArray[Any]:
     with quiet():
         pixels = _decode_dataset(dataset, header)
         try:
-            if _is_palette(dataset):
+            if is_palette(header):
                 pixels = _palette_levels(pixels, dataset)
             elif "ModalityLUTSequence" in dataset and "RescaleSlope" not in dataset:
                 from pydicom.pixels import apply_modality_lut
@@ -100,7 +100,7 @@ def _decode(header: Header) -> NDArray[Any]:
             raise InputError(
                 f"The lookup table of {header.shown} is damaged ({type(error).__name__}); export the file again."
             ) from error
-    samples = pixels.shape[-1] if (header.count("SamplesPerPixel") or 1) > 1 or _is_palette(dataset) else 0
+    samples = pixels.shape[-1] if is_colour(header) else 0
     frames = pixels.reshape(-1, *pixels.shape[-3 if samples else -2 :])
     if samples and frames.dtype != np.uint8:
         raise InputError(
@@ -204,10 +204,6 @@ def _decode_dataset(dataset: Dataset, header: Header) -> NDArray[Any]:
             f"The pixels of {header.shown} cannot be decoded (transfer syntax {syntax.name}, {type(error).__name__}): "
             "the file is truncated, damaged, or compressed in an unusual way. Copy it again, or export it uncompressed."
         ) from error
-
-
-def _is_palette(dataset: Dataset) -> bool:
-    return bool(dataset.get("PhotometricInterpretation") == "PALETTE COLOR")
 
 
 def _palette_levels(indices: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from upfusion_med.core import InputError
 from upfusion_med.io.dicom.header import Header, uid_digest
+from upfusion_med.io.dicom.sop_class import NUCLEAR_MEDICINE
 
 #: Values that separate volumes whatever the positions are; attribute, what a message calls it.
 _SEPARATING = (
@@ -143,7 +144,16 @@ def colour_of(header: Header) -> dict[str, Any]:
 
 def is_colour(header: Header) -> bool:
     """Whether the pixels are colours, or numbers of colours in a palette."""
-    return (header.count("SamplesPerPixel") or 1) > 1 or header.text("PhotometricInterpretation") == "PALETTE COLOR"
+    return (header.count("SamplesPerPixel") or 1) > 1 or is_palette(header)
+
+
+def is_palette(header: Header) -> bool:
+    """Whether the pixels are numbers of colours in a palette.
+
+    In nuclear medicine they are counts, and the palette only the way to show them (PS3.3 C.8.4.8).
+    """
+    counts = header.text("SOPClassUID") == NUCLEAR_MEDICINE
+    return header.text("PhotometricInterpretation") == "PALETTE COLOR" and not counts
 
 
 def file_order(header: Header) -> str:
