@@ -29,6 +29,8 @@ def volume(lowest: float, highest: float, **kind: object) -> Volume:
         ("a/head_pet.nii.gz", (-1000, 1100), Modality.CT, "look like Hounsfield units"),
         ("a/bqml_pet.nii.gz", (-500, 30000), Modality.PET, "'pet' in the file name"),
         ("a/CT_AC_PET.nii.gz", (0, 8), Modality.PET, "a scalar volume"),
+        ("a/rPET_coreg_to_CT.nii.gz", (0, 8), Modality.PET, "a scalar volume"),
+        ("a/swrspect.nii", (0, 8), Modality.SPECT, "'swrspect' in the file name"),
         ("CT/CT_AC_PET.nii.gz", (0, 8), Modality.CT, "'ct' in the folder's name"),
         ("a/FDG_CT.nii.gz", (-1000, 1100), Modality.CT, "look like Hounsfield units"),
         ("a/fdg_pet.nii.gz", (0, 8), Modality.PET, "'fdg' in the file name"),

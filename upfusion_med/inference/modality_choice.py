@@ -20,6 +20,8 @@ _WORDS = {
     "infrared": Modality.INFRARED,
     "thermal": Modality.INFRARED,
 }
+#: SPM writes what it resliced, normalised or smoothed under its name behind letters.
+_WORDS |= {f"{done}{word}": _WORDS[word] for done in ("r", "w", "wr", "sw", "swr") for word in ("pet", "spect", "ct")}
 #: These stand for a modality as a word of their own in a file's name only: "Pt01" is a patient.
 _SHORT_WORDS = {"pt", "nm"}
 #: A name with one of these is that of an MRI, whatever else it says ("t1_in_pet_space").
