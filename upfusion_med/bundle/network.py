@@ -92,19 +92,19 @@ class PairNetwork(nn.Module):
         return fused
 
 
-def bundle_state(checkpoint: Checkpoint, prompts: Sequence[str] = PROMPTS) -> dict[str, Tensor]:
+def bundle_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """State dict of a `PairNetwork` with the weights and prompt codes of a checkpoint.
 
     Raises:
         UsageError: the checkpoint lacks a prompt.
     """
-    lacking = [name for name in prompts if name not in checkpoint.prompts.codes]
+    lacking = [name for name in PROMPTS if name not in checkpoint.prompts.codes]
     if lacking:
         raise UsageError(f"The weights carry no code for {', '.join(lacking)}; expected all named prompts.")
-    network = PairNetwork(checkpoint.model, prompts=prompts, overrides=checkpoint.overrides)
+    network = PairNetwork(checkpoint.model, overrides=checkpoint.overrides)
     state: dict[str, Tensor] = {f"network.{k}": v.float() if v.is_floating_point() else v
                                 for k, v in checkpoint.network().state_dict().items()}  # fmt: skip
-    state["codes"] = torch.from_numpy(np.stack([checkpoint.prompts.code(name) for name in prompts]))
+    state["codes"] = torch.from_numpy(np.stack([checkpoint.prompts.code(name) for name in PROMPTS]))
     network.load_state_dict(state)
     return dict(network.state_dict())
 

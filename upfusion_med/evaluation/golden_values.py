@@ -50,9 +50,9 @@ def head_like_case(height: int, width: int) -> Case:
     return _with_fused(_levels(a) * (radius <= 1), _levels(b) * (radius <= 1))
 
 
-def full_case(height: int = 120, width: int = 96) -> Case:
-    """Two textured images without an empty background (``synfull``)."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+def full_case() -> Case:
+    """Two textured images of 120x96 without an empty background (``synfull``)."""
+    y, x = np.mgrid[0:120, 0:96].astype(np.float64)
     a = 128 + 50 * np.sin(2 * np.pi * x / 13) * np.cos(2 * np.pi * y / 19) + 40 * np.sin(2 * np.pi * (x + 2 * y) / 41)
     b = 100 + 60 * np.cos(2 * np.pi * (2 * x - y) / 37) + 35 * np.sin(2 * np.pi * x / 29)
     return _with_fused(_levels(a), _levels(b))

@@ -25,10 +25,10 @@ def _gaussian_window(size: int, sigma: float) -> Image:
     return window / window.sum()
 
 
-def _filter(image: Image, window: Image, mode: str = "valid") -> Image:
+def _filter(image: Image, window: Image) -> Image:
     from scipy.signal import convolve2d
 
-    return convolve2d(image, np.rot90(window, 2), mode=mode)
+    return convolve2d(image, np.rot90(window, 2), mode="valid")
 
 
 def _vif_of_source(source: Image, fused: Image) -> float:

@@ -109,14 +109,12 @@ def _saturation(pictures: Tensor) -> Tensor:
     return (high - pictures.amin(1)) / high.masked_fill(high == 0, 1.0)
 
 
-def colour_fidelity(fused: ImageLike, functional: ImageLike, inside: Tensor | None = None) -> dict[str, Tensor]:
-    """Colour measures of a fused picture against the functional picture it was made from.
+def colour_fidelity(fused: ImageLike, functional: ImageLike) -> dict[str, Tensor]:
+    """Colour measures of a fused picture against the functional picture it was made from, where that is coloured.
 
     Args:
         fused: (H, W, 3) or (B, 3, H, W), sRGB in 0..255.
         functional: As ``fused``.
-        inside: (B, H, W) bool; the coloured area of the functional picture by default (channels that differ by more
-            than 40 levels).
 
     Returns:
         ``ciede2000``: mean CIEDE2000 difference; ``ciede2000_chroma``: the same without its lightness term;
@@ -135,7 +133,7 @@ def colour_fidelity(fused: ImageLike, functional: ImageLike, inside: Tensor | No
             f"The fused picture has shape {tuple(fused.shape)}, the functional one {tuple(functional.shape)}; "
             "expected one shape."
         )
-    inside = coloured_area(functional) if inside is None else inside
+    inside = coloured_area(functional)
     lab_fused, lab_functional = lab_from_srgb(fused), lab_from_srgb(functional)
     turn = (_chroma_angle(fused) - _chroma_angle(functional)).abs()
     turn = torch.minimum(turn, 2.0 * math.pi - turn)

@@ -22,6 +22,8 @@ BACKGROUND_LEVEL = 4.0
 TISSUE_LEVEL = 30.0
 #: Share of the pixels that counts as bright.
 BRIGHT_SHARE = 0.05
+#: Part of its strength with which an edge still counts as kept.
+EDGE_KEPT = 0.5
 
 
 def _checked(*images: Array) -> list[NDArray[np.float64]]:
@@ -43,20 +45,19 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def background_level(fused: Array, a: Array, b: Array, at_most: float = BACKGROUND_LEVEL) -> float:
-    """Mean fused level where both sources are at most ``at_most``.
+def background_level(fused: Array, a: Array, b: Array) -> float:
+    """Mean fused level where both sources are at most `BACKGROUND_LEVEL`.
 
     Args:
         fused: Grey levels in 0..255.
         a: As ``fused``.
         b: As ``fused``.
-        at_most: Level up to which a source counts as background.
 
     Returns:
         0 is right for air; NaN where the sources share no background.
     """
     fused, a, b = _checked(fused, a, b)
-    return _mean(fused[(a <= at_most) & (b <= at_most)])
+    return _mean(fused[(a <= BACKGROUND_LEVEL) & (b <= BACKGROUND_LEVEL)])
 
 
 def zero_background_touched(fused: Array, a: Array, b: Array) -> float:
@@ -69,44 +70,44 @@ def zero_background_touched(fused: Array, a: Array, b: Array) -> float:
     return 100.0 * _mean((fused[(a == 0) & (b == 0)] != 0).astype(np.float64))
 
 
-def bright_kept(fused: Array, source: Array, share: float = BRIGHT_SHARE) -> float:
-    """Fused level over source level in the brightest ``share`` of the source, such as bone in CT.
+def bright_kept(fused: Array, source: Array) -> float:
+    """Fused level over source level in the brightest `BRIGHT_SHARE` of the source, such as bone in CT.
+
+    Pixels as dark as the darkest of them count too.
 
     Args:
         fused: Grey levels in 0..255.
         source: As ``fused``.
-        share: Share of all pixels; ties with the darkest of them count too.
 
     Returns:
         1 kept, below 1 darkened; NaN for a black source.
     """
     fused, source = _checked(fused, source)
-    bright = (source >= np.quantile(source, 1.0 - share)) & (source > 0)
+    bright = (source >= np.quantile(source, 1.0 - BRIGHT_SHARE)) & (source > 0)
     return float(fused[bright].mean() / source[bright].mean()) if bright.any() else float("nan")
 
 
-def tissue_level(fused: Array, mri: Array, above: float = TISSUE_LEVEL) -> float:
-    """Mean fused level over mean MRI level where the MRI exceeds ``above``.
+def tissue_level(fused: Array, mri: Array) -> float:
+    """Mean fused level over mean MRI level where the MRI exceeds `TISSUE_LEVEL`.
 
     Returns:
         1 means tissue is as bright as in the MRI, above 1 washed out, below 1 dimmed; NaN where there is no tissue.
     """
     fused, mri = _checked(fused, mri)
-    tissue = mri > above
+    tissue = mri > TISSUE_LEVEL
     return float(fused[tissue].mean() / mri[tissue].mean()) if tissue.any() else float("nan")
 
 
-def mri_edges_kept(fused: Array, mri: Array, at_least: float = 0.5) -> float:
+def mri_edges_kept(fused: Array, mri: Array) -> float:
     """Share of the MRI's edges that the fused image still shows.
 
     An edge pixel has a Sobel strength above twice its root mean square and is a maximum along rows or columns. It is
     kept where, there or in one of its eight neighbours, the fused image rises in the MRI's direction by at least
-    ``at_least`` of the MRI's strength. An edge of inverted contrast is not kept.
+    `EDGE_KEPT` of the MRI's strength. An edge of inverted contrast is not kept.
 
     Args:
         fused: (H, W) grey levels in 0..255.
         mri: As ``fused``.
-        at_least: Part of the strength that must be left.
 
     Returns:
         0..1; NaN where the MRI has no edge.
@@ -130,7 +131,7 @@ def mri_edges_kept(fused: Array, mri: Array, at_least: float = 0.5) -> float:
     for dy in range(3):
         for dx in range(3):
             projected = (rows[y + dy, x + dx] * along[0][y, x] + columns[y + dy, x + dx] * along[1][y, x]) / level
-            kept |= projected >= at_least * level
+            kept |= projected >= EDGE_KEPT * level
     return float(kept.mean())
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 SOFTNESS = 0.1
 
 
-def select_top(weights: Tensor, keep: int, softness: float = SOFTNESS) -> Tensor:
+def select_top(weights: Tensor, keep: int) -> Tensor:
     """Gate that keeps the ``keep`` largest channels, scaled by their weights, and closes the others.
 
     Forwards the gate is exactly ``weight`` for a kept and 0 for a dropped channel. Backwards the hard step is replaced
@@ -20,7 +20,6 @@ def select_top(weights: Tensor, keep: int, softness: float = SOFTNESS) -> Tensor
     Args:
         weights: (B, C) channel weights, any range.
         keep: How many channels stay, 1..C. With C the gate is ``weights``.
-        softness: Width of the backward sigmoid.
 
     Returns:
         (B, C) gate.
@@ -32,5 +31,5 @@ def select_top(weights: Tensor, keep: int, softness: float = SOFTNESS) -> Tensor
     hard = torch.zeros_like(weights).scatter(1, ranked.indices[:, :keep], 1.0)
     if not weights.requires_grad:
         return weights * hard
-    soft = torch.sigmoid((weights - border) / softness)
+    soft = torch.sigmoid((weights - border) / SOFTNESS)
     return weights * (hard + soft - soft.detach())

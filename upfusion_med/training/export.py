@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def export_weights(trainer: Trainer, path: Path, card: Mapping[str, Any] | None = None, *, half: bool = True) -> str:
+def export_weights(trainer: Trainer, path: Path, *, half: bool = True) -> str:
     """Write the run's weights with the codes of the named prompts; returns the file's SHA-256.
 
     The weights are the averaged ones of the last step, or those of the best validation where ``keep_best`` asks for it.
@@ -46,7 +45,6 @@ def export_weights(trainer: Trainer, path: Path, card: Mapping[str, Any] | None 
     Args:
         trainer: A run, at its last checkpoint.
         path: Where to.
-        card: More facts for the model card.
         half: Store matrices in float16: half the size, for shipping; not for starting another run from.
     """
     with np.load(trainer.config.text_codes, allow_pickle=False) as table:
@@ -57,7 +55,7 @@ def export_weights(trainer: Trainer, path: Path, card: Mapping[str, Any] | None 
         model=trainer.config.model,
         state=trainer.best_state(),
         prompts=prompts,
-        card={**training_facts(trainer), **(card or {})},
+        card=training_facts(trainer),
         overrides=trainer.config.overrides,
         half=half,
     )

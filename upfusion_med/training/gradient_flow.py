@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from upfusion_med.training import losses
 from upfusion_med.training.trainer import Trainer
 
+BATCHES = 8
 #: Part of the network, as a prefix of parameter names, by what it is.
 PARTS: Mapping[str, str] = {
     "embeddings": "embed_",
@@ -34,10 +35,10 @@ def part_of(name: str) -> str:
     return max(fits, key=lambda part: len(PARTS[part])) if fits else "other"
 
 
-def gradient_norms(trainer: Trainer, batches: int = 8) -> dict[str, float]:
-    """Root of the summed squared gradients of each part, mean over ``batches``; 0 where nothing arrives."""
+def gradient_norms(trainer: Trainer) -> dict[str, float]:
+    """Root of the summed squared gradients of each part, mean over `BATCHES`; 0 where nothing arrives."""
     sums: dict[str, float] = dict.fromkeys(PARTS, 0.0)
-    for index in range(batches):
+    for index in range(BATCHES):
         trainer.optimizer.zero_grad(set_to_none=True)
         parts = trainer.parts(trainer.batch(trainer.training, (trainer.config.seed, 2, index)))
         losses.total(parts, trainer.config.loss).backward()
@@ -47,6 +48,6 @@ def gradient_norms(trainer: Trainer, batches: int = 8) -> dict[str, float]:
                 part = part_of(name)
                 squares[part] = squares.get(part, 0.0) + float(parameter.grad.square().sum())
         for part, square in squares.items():
-            sums[part] = sums.get(part, 0.0) + square**0.5 / batches
+            sums[part] = sums.get(part, 0.0) + square**0.5 / BATCHES
     trainer.optimizer.zero_grad(set_to_none=True)
     return sums

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from upfusion_med.networks.explanation import NOISE, SIGMA, SIZE
+
 #: Sobel response to a ramp of half a grey level (of 255) a pixel.
 FAINT = 8.0 * 0.5 / 255.0
 #: How much more of each source a fusion must keep than the average of both does, as a share of that.
@@ -67,14 +69,14 @@ def _stronger_gradients(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(squares[0] >= squares[1], of_first, of_second), torch.maximum(*squares).sqrt()
 
 
-def edges(fused: Tensor, first: Tensor, second: Tensor, scales: int = 3) -> Tensor:
-    """Mean length of the difference to the gradient vector of the source with the stronger one, at several scales.
+def edges(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Mean length of the difference to the gradient vector of the source with the stronger one, at three scales.
 
     The vector is taken whole from one source, so that an edge keeps its direction; coarse scales keep whole structures
     of one source inside the other.
     """
     error = fused.new_zeros(len(fused))
-    for scale in range(scales):
+    for scale in range(3):
         if scale:
             fused, first, second = (F.avg_pool2d(x, 2) for x in (fused, first, second))
         target, _ = _stronger_gradients(first, second)
@@ -82,18 +84,18 @@ def edges(fused: Tensor, first: Tensor, second: Tensor, scales: int = 3) -> Tens
     return error
 
 
-def contours(fused: Tensor, first: Tensor, second: Tensor, scales: int = 2) -> Tensor:
-    """The same difference as a share of the gradient's own length, so that faint structure counts as much as strong.
+def contours(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """The same difference, at two scales, as a share of the gradient's own length: faint structure counts like strong.
 
     Lengths are counted from `FAINT` on; where both sources are flat, structure of the fusion's own is measured by it.
     """
     error = fused.new_zeros(len(fused))
-    for scale in range(scales):
+    for scale in range(2):
         if scale:
             fused, first, second = (F.avg_pool2d(x, 2) for x in (fused, first, second))
         target, length = _stronger_gradients(first, second)
         share = (_sobel(fused) - target) / (length + FAINT)
-        error = error + (share.square().sum(1) + 1e-6).sqrt().mean((1, 2)) / scales
+        error = error + (share.square().sum(1) + 1e-6).sqrt().mean((1, 2)) / 2
     return error
 
 
@@ -106,17 +108,16 @@ def brightness_lost(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
 def unexplained(fused: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Mean local standard deviation of what no local mixture of the sources explains, beyond a grey level of noise.
 
-    The same question as ``metrics.unexplained`` asks, in the window of SSIM: what is left of the fused image after the
-    best straight line in the two sources. It holds structure that the network itself adds.
+    The same question as `networks.explanation` answers in the network: what is left of the fused image after the best
+    straight line in the two sources. It holds structure that the network itself adds.
     """
     f, a, b = fused, first, second
-    means = _blur(torch.cat([f, a, b, f * f, f * a, f * b, a * a, a * b, b * b], dim=1), 11, 1.5)
+    means = _blur(torch.cat([f, a, b, f * f, f * a, f * b, a * a, a * b, b * b], dim=1), SIZE, SIGMA)
     mf, ma, mb, ff, fa, fb, aa, ab, bb = means.split(1, dim=1)
-    noise = 1 / 255.0**2
     ff, fa, fb = ff - mf * mf, fa - mf * ma, fb - mf * mb
-    aa, ab, bb = aa - ma * ma + noise, ab - ma * mb, bb - mb * mb + noise
+    aa, ab, bb = aa - ma * ma + NOISE, ab - ma * mb, bb - mb * mb + NOISE
     left = ff - (fa * fa * bb - 2 * fa * fb * ab + fb * fb * aa) / (aa * bb - ab * ab)
-    return (left.clamp(min=noise).sqrt() - noise**0.5).mean((1, 2, 3))
+    return (left.clamp(min=NOISE).sqrt() - NOISE**0.5).mean((1, 2, 3))
 
 
 def instability(fused: Tensor, first: Tensor, second: Tensor, twins: int) -> Tensor:
