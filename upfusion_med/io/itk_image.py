@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import RAS_FROM_LPS, RuntimeFailure, UsageError
+from upfusion_med.core import RAS_FROM_LPS, RuntimeFailure
 from upfusion_med.io.atomic_file import atomic_file
-from upfusion_med.io.nifti import scalar_voxels
+from upfusion_med.io.voxel_types import check_rgb, scalar_voxels
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -29,11 +29,7 @@ def save_rgb_nrrd(path: str | os.PathLike[str], rgb_uint8_xyz3: NDArray[np.uint8
     """
     import SimpleITK as sitk
 
-    if rgb_uint8_xyz3.dtype != np.uint8 or rgb_uint8_xyz3.ndim != 4 or rgb_uint8_xyz3.shape[3] != 3:
-        raise UsageError(
-            f"The colour array has shape {rgb_uint8_xyz3.shape} and type {rgb_uint8_xyz3.dtype}; "
-            "expected (X, Y, Z, 3) of uint8."
-        )
+    check_rgb(rgb_uint8_xyz3)
     voxels = np.ascontiguousarray(np.transpose(rgb_uint8_xyz3, (2, 1, 0, 3)))
     _save(path, sitk.GetImageFromArray(voxels, isVector=True), affine)
 

@@ -21,6 +21,7 @@ from upfusion_med.io.frames import check_single, choose_frame, choose_stored_fra
 from upfusion_med.io.nifti_header import NIFTI2_BYTES, check_header, geometry_warnings
 from upfusion_med.io.stored_size import check_stored_size
 from upfusion_med.io.units import ARBITRARY_UNITS
+from upfusion_med.io.voxel_types import check_rgb, scalar_voxels
 
 if TYPE_CHECKING:
     import nibabel
@@ -95,11 +96,7 @@ def save_rgb_nifti(
         rgb_uint8_xyz3: (X, Y, Z, 3) uint8.
         affine: (4, 4) voxel index to RAS+ millimetres.
     """
-    if rgb_uint8_xyz3.dtype != np.uint8 or rgb_uint8_xyz3.ndim != 4 or rgb_uint8_xyz3.shape[3] != 3:
-        raise UsageError(
-            f"The colour array has shape {rgb_uint8_xyz3.shape} and type {rgb_uint8_xyz3.dtype}; "
-            "expected (X, Y, Z, 3) of uint8."
-        )
+    check_rgb(rgb_uint8_xyz3)
     rgb24 = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
     voxels = np.ascontiguousarray(rgb_uint8_xyz3).view(rgb24)[..., 0]
     _save(path, voxels, affine)
@@ -114,21 +111,6 @@ def save_scalar_nifti(path: str | os.PathLike[str], array: NDArray[Any], affine:
         affine: (4, 4) voxel index to RAS+ millimetres.
     """
     _save(path, scalar_voxels(array), affine)
-
-
-def scalar_voxels(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in the type it is written in: uint8 or float32.
-
-    Raises:
-        UsageError: not three-dimensional, or of an integer type other than uint8.
-    """
-    if array.ndim != 3:
-        raise UsageError(f"The array has shape {array.shape}; expected three spatial axes (X, Y, Z).")
-    if array.dtype in (np.uint8, np.bool_):
-        return array.astype(np.uint8)
-    if np.issubdtype(array.dtype, np.floating):
-        return array.astype(np.float32)
-    raise UsageError(f"The array has type {array.dtype}; expected uint8, bool or a floating type.")
 
 
 def _save(path: str | os.PathLike[str], voxels: NDArray[Any], affine: NDArray[np.float64]) -> None:

@@ -12,6 +12,7 @@ from upfusion_med.core import Geometry, SliceAxis, UsageError
 from upfusion_med.io.atomic_file import atomic_file
 from upfusion_med.io.atomic_folder import atomic_folder
 from upfusion_med.io.slice_stack import slice_stack
+from upfusion_med.io.voxel_types import check_rgb
 
 #: Picture formats without loss.
 STACK_SUFFIXES = (".png", ".tif")
@@ -43,8 +44,7 @@ def slice_pictures(
     """
     from PIL import Image
 
-    if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[3] != 3:
-        raise UsageError(f"The array has shape {rgb.shape} and type {rgb.dtype}; expected (I, J, K, 3) of uint8.")
+    check_rgb(rgb)
     worlds = [world for world, _ in Geometry(rgb.shape[:3], affine).closest_world_axes()]
     stack = slice_stack(rgb, affine, axis=worlds.index(axis.world_axis))
     x, y, _ = stack.spacing_mm

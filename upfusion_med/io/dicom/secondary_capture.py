@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, UsageError
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE
 from upfusion_med.io.atomic_file import atomic_file
 from upfusion_med.io.atomic_folder import atomic_folder
 from upfusion_med.io.dicom.burned_note import with_note
@@ -18,6 +18,7 @@ from upfusion_med.io.dicom.fused_header import FusedSeries, dataset, decimals, f
 from upfusion_med.io.dicom.quiet import quiet
 from upfusion_med.io.dicom.source_study import SourceStudy, new_uid
 from upfusion_med.io.slice_stack import slice_stack
+from upfusion_med.io.voxel_types import check_rgb
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -176,10 +177,7 @@ def _series(
     burn_in_note: bool,
     series_number: int | None,
 ) -> FusedSeries:
-    if rgb.dtype != np.uint8 or rgb.ndim != 4 or rgb.shape[3] != 3:
-        raise UsageError(
-            f"The colour array has shape {rgb.shape} and type {rgb.dtype}; expected (I, J, K, 3) of uint8."
-        )
+    check_rgb(rgb)
     return fused_series(
         slice_stack(rgb, affine, like=study.orientation if study is not None else None),
         study,
