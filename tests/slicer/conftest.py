@@ -28,6 +28,15 @@ def scene(tmp_path: Path):
 
 
 @pytest.fixture
+def alpha(scene, monkeypatch: pytest.MonkeyPatch):
+    """The command with classic alpha blending: as real, and without loading a network."""
+    from UPFusionLib.command import FuseOptions
+
+    arguments = FuseOptions.arguments
+    monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
+
+
+@pytest.fixture
 def python_slicer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A launcher called PythonSlicer that starts this Python as a child, as Slicer's does."""
     folder = tmp_path / "bin"

@@ -145,7 +145,7 @@ def test_the_warning_of_a_library_is_not_taken_for_the_reason_that_the_command_s
     assert "other volumes" in failure.advice
 
 
-def test_the_commands_own_words_are_the_reason_and_a_retry_succeeds(study, tmp_path):
+def test_the_commands_own_words_are_the_reason_and_a_retry_succeeds(study, tmp_path, request):
     from UPFusionLib.interpreter import Interpreter
 
     from tests.slicer.runs import run_to_end
@@ -159,14 +159,8 @@ def test_the_commands_own_words_are_the_reason_and_a_retry_succeeds(study, tmp_p
     slicer.util.updateVolumeFromArray(node.functional, empty)
     assert "constant" in failed(logic, node, interpreter).reason
     slicer.util.updateVolumeFromArray(node.functional, kept)
-    from UPFusionLib.command import FuseOptions
-
-    arguments = FuseOptions.arguments
-    FuseOptions.arguments = lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"]
-    try:
-        outcome, nodes = run_to_end(logic, node, interpreter)
-    finally:
-        FuseOptions.arguments = arguments
+    request.getfixturevalue("alpha")
+    outcome, nodes = run_to_end(logic, node, interpreter)
     assert outcome.failure is None
     assert nodes.fused.GetName() == "T1 + FDG PET fused"
 
@@ -230,14 +224,11 @@ def test_a_full_disk_is_noticed_when_the_volumes_are_written(study, small_disk):
     assert [f.name for f in small_disk.iterdir()] == ["filler"]
 
 
-def test_a_full_disk_is_noticed_when_the_command_writes_the_result(study, small_disk, monkeypatch):
-    from UPFusionLib.command import FuseOptions
+def test_a_full_disk_is_noticed_when_the_command_writes_the_result(study, small_disk, alpha):
     from UPFusionLib.interpreter import Interpreter
 
     from tests.slicer.runs import run_to_end
 
-    arguments = FuseOptions.arguments
-    monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
     logic, node = study
     (small_disk / "filler").write_bytes(bytes(90 << 10))  # leaves room for MRI and PET, and little more
     slicer.app.temporaryPath = str(small_disk)

@@ -275,13 +275,10 @@ def test_keys_and_tab_order_are_set(panel):
         assert sorted(set(keys)) == sorted(keys), f"two widgets of a tab share a key: {keys}"
 
 
-def test_the_cursor_tells_the_original_values(panel, monkeypatch):
-    from UPFusionLib.command import FuseOptions
+def test_the_cursor_tells_the_original_values(panel, alpha, monkeypatch):
     from UPFusionLib.grid import ijk_to_ras
     from UPFusionLib.widget import State
 
-    arguments = FuseOptions.arguments
-    monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
     knows(panel, monkeypatch)
     node = choose_study(panel)
     node.functional.SetAttribute("UPFusion.Units", "SUVbw")

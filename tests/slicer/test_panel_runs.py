@@ -20,13 +20,10 @@ slicer = pytest.importorskip("slicer", reason=NEEDS_CORE)
 pytestmark = pytest.mark.slicer
 
 
-def test_a_run_goes_from_apply_to_the_views(panel, monkeypatch):
-    from UPFusionLib.command import FuseOptions
+def test_a_run_goes_from_apply_to_the_views(panel, alpha):
     from UPFusionLib.parameters import Device
     from UPFusionLib.widget import State
 
-    arguments = FuseOptions.arguments
-    monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
     node = choose_study(panel)
     node.device = Device.CPU  # no need to load PyTorch to see the graphics card
     panel.apply()

@@ -25,12 +25,13 @@ def logic(scene):
 
 
 @pytest.fixture
-def alpha(monkeypatch):
-    """The command with classic alpha blending: as real, and without loading a network."""
-    from UPFusionLib.command import FuseOptions
+def node(logic):
+    """The parameter node with the MRI and the PET of a simulated head chosen."""
+    from tests.slicer.phantom import add_study
 
-    arguments = FuseOptions.arguments
-    monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
+    node = logic.getParameterNode()
+    node.mri, node.functional = add_study()
+    return node
 
 
 def run(logic, node):
@@ -81,14 +82,10 @@ def test_voxels_and_geometry_are_exactly_those_of_the_same_fusion_on_arrays(logi
         assert (slicer.util.arrayFromVolume(volume) == voxels).all()
 
 
-def test_the_network_fuses_as_it_does_on_arrays_and_the_result_tells_how(logic):
+def test_the_network_fuses_as_it_does_on_arrays_and_the_result_tells_how(logic, node):
     from UPFusionLib.parameters import Palette
     from UPFusionLib.result import report_of
 
-    from tests.slicer.phantom import add_study
-
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
     node.palette, node.window_automatic, node.window_low, node.window_high = Palette.HOT_IRON, False, 0.0, 9.5
     nodes = run(logic, node)
     rgb, luminance = on_arrays(node, lut="hot_iron", functional_window=(0.0, 9.5))
@@ -104,11 +101,7 @@ def test_the_network_fuses_as_it_does_on_arrays_and_the_result_tells_how(logic):
     assert (node.fused, node.luminance) == (nodes.fused, nodes.luminance)
 
 
-def test_the_temporary_folder_is_empty_afterwards(logic, alpha):
-    from tests.slicer.phantom import add_study
-
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
+def test_the_temporary_folder_is_empty_afterwards(logic, node, alpha):
     run(logic, node)
     from pathlib import Path
 
@@ -132,14 +125,11 @@ def moving(angle_deg=12.0, shift=(4.0, -3.0, 2.5)):
     return matrix
 
 
-def test_volumes_under_transforms_are_fused_where_they_lie_and_the_result_lies_with_the_mri(logic, alpha):
+def test_volumes_under_transforms_are_fused_where_they_lie_and_the_result_lies_with_the_mri(logic, node, alpha):
     from UPFusionLib.grid import ijk_to_ras
 
-    from tests.slicer.phantom import add_study
     from upfusion_med.core import Blend
 
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
     first, second = moving(12.0), moving(7.0, (2.0, 1.0, 0.5))
     node.mri.SetAndObserveTransformNodeID(transform_node(first).GetID())
     node.functional.SetAndObserveTransformNodeID(transform_node(second).GetID())
@@ -152,14 +142,10 @@ def test_volumes_under_transforms_are_fused_where_they_lie_and_the_result_lies_w
     assert (difference.max(), (difference > 0).mean()) < (2, 1e-3)  # rounding of the positions
 
 
-def test_a_chosen_transform_moves_the_functional_volume_as_if_it_were_put_on_it(logic, alpha):
+def test_a_chosen_transform_moves_the_functional_volume_as_if_it_were_put_on_it(logic, node, alpha):
     from UPFusionLib.parameters import Alignment
     from UPFusionLib.result import mri_to_functional
 
-    from tests.slicer.phantom import add_study
-
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
     matrix = moving()
     node.transform, node.alignment = transform_node(matrix, "functional to MRI"), Alignment.TRANSFORM
     chosen = slicer.util.arrayFromVolume(run(logic, node).fused).astype(int)
@@ -174,14 +160,10 @@ def test_a_chosen_transform_moves_the_functional_volume_as_if_it_were_put_on_it(
     assert (np.abs(chosen - unmoved) > 20).mean() > 0.02
 
 
-def test_a_transform_that_bends_is_applied_by_resampling(logic, alpha):
+def test_a_transform_that_bends_is_applied_by_resampling(logic, node, alpha):
     import vtk
     from UPFusionLib.grid import ijk_to_ras
 
-    from tests.slicer.phantom import add_study
-
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
     spline = vtk.vtkThinPlateSplineTransform()
     spline.SetBasisToR()
     source, target = vtk.vtkPoints(), vtk.vtkPoints()
@@ -202,23 +184,15 @@ def test_a_transform_that_bends_is_applied_by_resampling(logic, alpha):
     assert not [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if "temporary" in n.GetName()]
 
 
-def test_undo_takes_the_result_away_again(logic, alpha):
-    from tests.slicer.phantom import add_study
-
+def test_undo_takes_the_result_away_again(logic, node, alpha):
     slicer.mrmlScene.SetUndoOn()
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
     name = run(logic, node).fused.GetName()
     assert slicer.mrmlScene.GetFirstNodeByName(name) is not None
     slicer.mrmlScene.Undo()
     assert slicer.mrmlScene.GetFirstNodeByName(name) is None
 
 
-def test_a_second_run_fills_the_same_nodes(logic, alpha):
-    from tests.slicer.phantom import add_study
-
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
+def test_a_second_run_fills_the_same_nodes(logic, node, alpha):
     first = run(logic, node)
     once = slicer.util.arrayFromVolume(first.fused).copy()
     node.fade_in = True
@@ -228,11 +202,9 @@ def test_a_second_run_fills_the_same_nodes(logic, alpha):
     assert (slicer.util.arrayFromVolume(second.fused) != once).any()
 
 
-def test_a_second_study_leaves_the_result_of_the_first_alone(logic, alpha):
+def test_a_second_study_leaves_the_result_of_the_first_alone(logic, node, alpha):
     from tests.slicer.phantom import add_study
 
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
     first = run(logic, node)
     kept = [slicer.util.arrayFromVolume(volume).copy() for volume in (first.fused, first.luminance)]
     mri, node.functional = node.mri, add_study()[1]
@@ -252,14 +224,10 @@ def test_a_second_study_leaves_the_result_of_the_first_alone(logic, alpha):
     assert third.luminance is not mri
 
 
-def test_a_saved_scene_restores_the_choices_and_the_report(logic, alpha, tmp_path):
+def test_a_saved_scene_restores_the_choices_and_the_report(logic, node, alpha, tmp_path):
     from UPFusionLib.parameters import CompareMode, Device, Palette, Preset, SliceAxis, UPFusionParameterNode
     from UPFusionLib.result import report_of
 
-    from tests.slicer.phantom import add_study
-
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
     run(logic, node)
     chosen = {
         "palette": Palette.GLACIER, "device": Device.CPU, "axis": SliceAxis.CORONAL, "compare_mode": CompareMode.WIPE,
@@ -285,14 +253,10 @@ def test_a_saved_scene_restores_the_choices_and_the_report(logic, alpha, tmp_pat
     assert json.loads(restored.fused.GetAttribute("UPFusion.Report"))["notice"] == "Not for diagnostic use"
 
 
-def test_a_result_on_another_grid_is_refused(logic, alpha, tmp_path):
+def test_a_result_on_another_grid_is_refused(logic, node, alpha, tmp_path):
     from UPFusionLib.grid import GridMismatchError
     from UPFusionLib.result import load_result
 
-    from tests.slicer.phantom import add_study
-
-    node = logic.getParameterNode()
-    node.mri, node.functional = add_study()
     job = logic.job_for(node.mri, node.functional, node)
     job.start()
     while job.poll() is None:

@@ -171,14 +171,6 @@ def run_batch(studies, output, stop_after=None, on_change=lambda _node: None):
     return batch.rows
 
 
-@pytest.fixture
-def alpha(monkeypatch):
-    from UPFusionLib.command import FuseOptions
-
-    arguments = FuseOptions.arguments
-    monkeypatch.setattr(FuseOptions, "arguments", lambda self, *a, **k: [*arguments(self, *a, **k), "--blend", "alpha"])
-
-
 def test_a_folder_is_fused_study_by_study_and_a_failure_stops_nothing(scene, alpha, folder, tmp_path):
     from UPFusionLib.batch import Status
     from UPFusionLib.studies import studies_in_folder
