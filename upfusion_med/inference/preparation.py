@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import Blend, FuseSettings, InputError, Modality, Progress, UsageError, Volume
+from upfusion_med.core import Blend, FuseSettings, Modality, Progress, UsageError, Volume
 from upfusion_med.inference import functional_colours
 from upfusion_med.inference.alignment import Alignment, align
 from upfusion_med.inference.modality_choice import ModalityChoice
+from upfusion_med.inference.pair_check import check_pair
 from upfusion_med.transforms import colour, luts, window
 from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, ONSET_OF_STUDIES, LegibleColours
 from upfusion_med.transforms.pseudo_colour import UPTAKE_UNITS, Palette
@@ -124,46 +125,6 @@ def paint(luminance: FloatArray, chroma: FloatArray | None) -> NDArray[np.uint8]
     return np.repeat(levels[..., None], 3, axis=-1)
 
 
-def check_pair(mri: Volume, functional: Volume, *, named: bool = False) -> None:
-    """Refuse images that cannot be fused, before any work is done on them.
-
-    Args:
-        mri: The first image.
-        functional: The second image.
-        named: The caller said what kind the second image is, whatever its header says.
-
-    Raises:
-        InputError: not finite, constant, colours outside 0..255 or within 0..1, in the wrong order, no functional
-            image, a picture with a volume, pictures of two sizes.
-    """
-    _check_usable(mri, "MRI")
-    _check_usable(functional, "functional image")
-    if functional.modality is Modality.MR and mri.modality not in (Modality.MR, Modality.UNKNOWN):
-        raise InputError(
-            f"The first image is {mri.modality.value.upper()} and the second is MR, by their own headers; expected the "
-            "MRI first. Swap them."
-        )
-    if mri.modality.is_emission:
-        raise InputError(
-            f"The first image is {mri.modality.value.upper()}, by its own header; expected an MRI (or another image of "
-            "structure). Give the MRI first."
-        )
-    if functional.modality is Modality.MR and not named:
-        raise InputError(
-            "Both images are MR, by their own headers; expected PET, SPECT or CT as the second. Choose its series, or "
-            "say with --modality how it is to be shown."
-        )
-    if mri.is_picture != functional.is_picture:
-        kinds = [("a 2-D picture" if v.is_picture else "a volume") for v in (mri, functional)]
-        raise InputError(f"The MRI is {kinds[0]} and the functional image is {kinds[1]}; give two of one kind.")
-    if mri.is_picture and mri.geometry.shape != functional.geometry.shape:
-        sizes = [f"{v.array.shape[0]}x{v.array.shape[1]}" for v in (mri, functional)]
-        raise InputError(
-            f"The pictures are {sizes[0]} and {sizes[1]} pixels (width x height); expected registered pictures of "
-            "equal size. Pictures carry no geometry, so they are not resampled."
-        )
-
-
 def _pictures(
     visible: FloatArray, chroma: FloatArray | None, aligned: Alignment, settings: FuseSettings, facts: dict[str, Any]
 ) -> Prepared:
@@ -177,13 +138,13 @@ def _pictures(
     }
     # The network was trained with the visible picture first.
     return Prepared(
-        window.apply_window(infrared.array, scale),
-        visible,
-        chroma,
-        facts,
-        None,
-        scale,
-        aligned,
+        mri=window.apply_window(infrared.array, scale),
+        functional=visible,
+        chroma=chroma,
+        facts=facts,
+        lut=None,
+        functional_window=scale,
+        alignment=aligned,
         brightness=settings.mri_brightness or 1.0,
     )
 
@@ -196,13 +157,13 @@ def _kept(
     known = f"palette '{palette.name}'" if palette else "their palette is not known, so their meaning is not guarded"
     facts |= {"functional_window": None, "colour": f"colours of the functional image, kept; {known}"}
     base = Prepared(
-        display_mri,
-        np.asarray(luma.array, np.float32),
-        chroma,
-        facts,
-        None,
-        None,
-        aligned,
+        mri=display_mri,
+        functional=np.asarray(luma.array, np.float32),
+        chroma=chroma,
+        facts=facts,
+        lut=None,
+        functional_window=None,
+        alignment=aligned,
         brightness=settings.mri_brightness or 1.0,
     )
     if palette is None:
@@ -237,7 +198,17 @@ def _uptake(
             "displayed luminance stays level and only the hue tells uptake apart."
         )
     facts |= {"functional_window": scale, "colour": f"{lut.name} ({lut.source})"}
-    base = Prepared(display_mri, uptake, None, facts, lut, scale, aligned, uptake, settings.mri_brightness or 1.0)
+    base = Prepared(
+        mri=display_mri,
+        functional=uptake,
+        chroma=None,
+        facts=facts,
+        lut=lut,
+        functional_window=scale,
+        alignment=aligned,
+        uptake=uptake,
+        brightness=settings.mri_brightness or 1.0,
+    )
     if lut.name == "grey":
         return base
     legible = LegibleColours.of(lut.table, stepped=lut.stepped) if settings.blend is Blend.NEURAL else None
@@ -268,20 +239,3 @@ def _doubt(
     """Warn of a window that was asked for and hardly fits the values."""
     if asked is not None and (doubt := window.window_doubt(volume, chosen)):
         facts["warnings"].append(f"{name}: {doubt}")
-
-
-def _check_usable(volume: Volume, name: str) -> None:
-    bad = int(np.count_nonzero(~np.isfinite(volume.array)))
-    if bad:
-        raise InputError(
-            f"The {name} holds {bad} values that are NaN or infinite, of {volume.array.size}; expected finite values. "
-            "Replace them (for instance by 0 outside the field of view) before fusing."
-        )
-    low, high = float(volume.array.min()), float(volume.array.max())
-    if low == high:
-        raise InputError(f"The {name} is constant (every value is {low:g}); there is nothing to fuse.")
-    if volume.is_rgb and not (low >= 0 and 1 < high <= 255):
-        raise InputError(
-            f"The {name} has colours from {low:g} to {high:g}; expected display levels from 0 to 255. Scale them "
-            "(colours from 0 to 1 by 255)."
-        )
