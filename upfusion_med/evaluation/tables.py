@@ -46,29 +46,29 @@ def write_tables(results: Results, output: Path) -> list[Path]:
     return written
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]], digits: int = 10) -> str:
+    """Rows below a header as CSV; floats with so many digits, enough to compute on, and empty where undefined."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([_cell(x, digits) if isinstance(x, float) else x for x in row] for row in rows)
     return stream.getvalue()
 
 
-def _number(value: float) -> str:
-    """Enough digits to compute on; empty where undefined."""
-    return "" if math.isnan(value) else f"{value:.10g}"
+def _cell(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def per_pair_csv(results: Results) -> str:
     """One line per pair and method."""
     table = results.table
     rows = (
-        [p.group, p.name, p.case, name, *(_number(v) for v in table.values[m, k])]
+        [p.group, p.name, p.case, name, *table.values[m, k]]
         for k, p in enumerate(table.pairs)
         for m, name in enumerate(table.methods)
         if table.scored[m, k]
     )
-    return _csv(["group", "name", "case", "method", *table.metrics], rows)
+    return csv_text(["group", "name", "case", "method", *table.metrics], rows)
 
 
 def summary_csv(results: Results) -> str:
@@ -83,20 +83,20 @@ def summary_csv(results: Results) -> str:
             for k, key in enumerate(results.table.metrics):
                 numbers = (summary.mean, summary.sd, summary.low, summary.high, section.ranks)
                 who = (section.name, name, results.table.kinds[m].value, section.sides[m].value)
-                rows.append([*who, key, summary.count[m, k], summary.cases, *(_number(x[m, k]) for x in numbers)])
-    return _csv(header, rows)
+                rows.append([*who, key, summary.count[m, k], summary.cases, *(x[m, k] for x in numbers)])
+    return csv_text(header, rows)
 
 
 def lines_csv(results: Results) -> str:
     """One line per part of the run and metric: the best value, and who has it."""
     rows = [
-        [section.name, line.name, key, _number(value), holders]
+        [section.name, line.name, key, value, holders]
         for section in results.sections
         for line in section.lines
         for key, value, holders in zip(results.table.metrics, line.values, line.holders, strict=True)
         if holders
     ]
-    return _csv(["section", "line", "metric", "value", "methods"], rows)
+    return csv_text(["section", "line", "metric", "value", "methods"], rows)
 
 
 def tests_csv(results: Results) -> str:
@@ -107,14 +107,13 @@ def tests_csv(results: Results) -> str:
     for section in results.sections:
         for c in section.comparisons:
             who = (section.name, results.reference, c.method, c.metric, c.pairs, c.cases)
-            gap = map(_number, (c.difference, c.low, c.high, c.p, c.p_holm))
-            rows.append([*who, *gap, c.better_cases, _number(c.p_cases)])
-    return _csv(header, rows)
+            rows.append([*who, c.difference, c.low, c.high, c.p, c.p_holm, c.better_cases, c.p_cases])
+    return csv_text(header, rows)
 
 
 def failures_csv(results: Results) -> str:
     """One line per pair, or pair and method, that could not be scored."""
-    return _csv(
+    return csv_text(
         ["group", "name", "method", "reason"], ([f.group, f.name, f.method, f.reason] for f in results.table.failures)
     )
 

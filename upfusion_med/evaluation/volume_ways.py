@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +19,7 @@ from upfusion_med.evaluation.pairs import Pair
 from upfusion_med.evaluation.picture_levels import Levels, to_levels
 from upfusion_med.evaluation.rules import BOUND, RULES
 from upfusion_med.evaluation.score_table import ScoreTable
+from upfusion_med.evaluation.tables import csv_text
 
 if TYPE_CHECKING:
     from upfusion_med.inference.backends.base import Backend
@@ -274,7 +272,7 @@ def ways_csv(comparison: VolumeComparison) -> str:
          s.cpu_seconds]
         for s in comparison.scores
     ]  # fmt: skip
-    return _csv(heads, rows)
+    return csv_text(heads, rows, digits=6)
 
 
 def slices_csv(comparison: VolumeComparison) -> str:
@@ -283,17 +281,4 @@ def slices_csv(comparison: VolumeComparison) -> str:
     rows = [
         [k, name, *table.values[m, p]] for p, k in enumerate(comparison.slices) for m, name in enumerate(table.methods)
     ]
-    return _csv(["slice", "way", *METRICS], rows)
-
-
-def _csv(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Numbers with enough digits to compute on; empty where undefined."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([_number(x) if isinstance(x, float) else x for x in row] for row in rows)
-    return stream.getvalue()
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"
+    return csv_text(["slice", "way", *METRICS], rows, digits=6)
