@@ -9,6 +9,7 @@ from upfusion_med.core.errors import (
     package_failure,
 )
 from upfusion_med.core.geometry import RAS_FROM_LPS, Geometry
+from upfusion_med.core.luma import LUMA_WEIGHTS
 from upfusion_med.core.modality import Modality
 from upfusion_med.core.notice import NOT_FOR_DIAGNOSTIC_USE
 from upfusion_med.core.progress import Progress, SilentProgress
@@ -26,6 +27,7 @@ from upfusion_med.core.volume import GREY_LEVELS, RGB_LEVELS, Volume
 
 __all__ = [
     "GREY_LEVELS",
+    "LUMA_WEIGHTS",
     "NOT_FOR_DIAGNOSTIC_USE",
     "RAS_FROM_LPS",
     "RGB_LEVELS",

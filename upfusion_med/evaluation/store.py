@@ -43,6 +43,7 @@ class Score:
 
 #: Code that values depend on, beside that of the method: a change of it voids earlier scores.
 _MEASURING_CODE = (
+    "upfusion_med.core/luma.py",
     "upfusion_med.metrics/*",
     "upfusion_med.metrics.catalogue/*",
     "upfusion_med.io/channels.py",

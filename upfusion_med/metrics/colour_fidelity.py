@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-from upfusion_med.core import InputError
-from upfusion_med.metrics.images import LUMA_WEIGHTS, ImageLike, as_colour_batch
+from upfusion_med.core import LUMA_WEIGHTS, InputError
+from upfusion_med.metrics.images import ImageLike, as_colour_batch
 
 #: A pixel is coloured where its largest and smallest channel differ by more than this many levels.
 COLOURED_RANGE = 40.0

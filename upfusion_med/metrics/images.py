@@ -13,13 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from upfusion_med.core import InputError
+from upfusion_med.core import LUMA_WEIGHTS, InputError
 
 #: What callers may pass: (H, W), (H, W, 3), (B, 1, H, W) or (B, 3, H, W), numpy or torch, values in 0..255.
 ImageLike: TypeAlias = "Tensor | NDArray[Any]"
 
-#: Luma weights of BT.601, as in MATLAB's rgb2gray and every fusion paper's preprocessing.
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+#: As in MATLAB's rgb2gray and every fusion paper's preprocessing.
 LUMA_PER_MILLE = tuple(round(1000 * weight) for weight in LUMA_WEIGHTS)
 
 _NAMES = ("the fused image", "source a", "source b")

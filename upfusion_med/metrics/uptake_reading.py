@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from upfusion_med.core import InputError
+from upfusion_med.core import LUMA_WEIGHTS, InputError
 from upfusion_med.metrics.colour_fidelity import ciede2000, lab_from_srgb
-from upfusion_med.metrics.images import LUMA_WEIGHTS
 
 #: Below this position on the scale there is nothing to read (baseline, section 6).
 UPTAKE_FLOOR = 0.15

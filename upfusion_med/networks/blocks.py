@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from upfusion_med.core import UsageError
+from upfusion_med.core import LUMA_WEIGHTS, UsageError
 from upfusion_med.networks.configuration import TEXT_WIDTH
 
-#: Luma weights of ITU-R BT.601, for red, green and blue.
-LUMA = (0.299, 0.587, 0.114)
 #: Smallest picture side that the networks take.
 SMALLEST_SIDE = 16
 
@@ -130,7 +128,8 @@ def to_luminance(image: Tensor) -> Tensor:
         raise UsageError(f"An image batch has shape {tuple(image.shape)}; expected (B, 1 or 3, H, W).")
     if image.shape[1] == 1:
         return image
-    return LUMA[0] * image[:, 0:1] + LUMA[1] * image[:, 1:2] + LUMA[2] * image[:, 2:3]
+    red, green, blue = LUMA_WEIGHTS
+    return red * image[:, 0:1] + green * image[:, 1:2] + blue * image[:, 2:3]
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import InputError, UsageError, Volume
-from upfusion_med.transforms.luts import LUMA_WEIGHTS, Lut
+from upfusion_med.core import LUMA_WEIGHTS, InputError, UsageError, Volume
+from upfusion_med.transforms.luts import Lut
 
 #: Unit of the luma of a colour volume.
 RELATIVE_LUMA = "luma, 0 to 1"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.transforms.luts import LUMA_WEIGHTS
+from upfusion_med.core import LUMA_WEIGHTS
 
 #: Error of the uptake read back, in parts of the table, up to which a luminance above the entry's own is within the
 #: limits, and one below it. Uptake that is read back 0.10 too low counts as lost; the darker side stays clear of that.

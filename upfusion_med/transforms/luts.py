@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import UsageError
+from upfusion_med.core import LUMA_WEIGHTS, UsageError
 from upfusion_med.transforms.perceptual_ramp import PerceptualRamp
 
-#: ITU-R BT.601 luma weights, on the display values as they are (no linearisation).
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 DEFAULT_LUT = "ember"
 #: For uptake read back from the colours of a picture, which shows nothing but tissue.
 PICTURE_LUT = "dawn"
