@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -21,6 +21,9 @@ from upfusion_med.core.settings import (
     Registering,
     SliceAxis,
 )
+
+if TYPE_CHECKING:
+    from upfusion_med.inference.fusion import Source
 
 #: What was done, where the images are pictures of no patient, or nobody knows what they are.
 _FUSED_PICTURES = {
@@ -313,7 +316,7 @@ def fuse(
 
 
 def run(
-    mri: object, functional: object, settings: FuseSettings, output: Path,
+    mri: Source, functional: Source, settings: FuseSettings, output: Path,
     formats: tuple[OutputFormat, ...], force: bool, quiet: bool,
     deidentify: bool = False, burn_in_note: bool = False, told: ProgressOption = ProgressOption.AUTO,
 ) -> None:  # fmt: skip
@@ -326,7 +329,7 @@ def run(
     check_output(output, force, (mri, functional))
     as_json = told is ProgressOption.JSON
     with JsonProgress() if as_json else TerminalProgress(quiet or told is ProgressOption.NONE) as progress:
-        result = fuse_study(mri, functional, settings, progress=progress, formats=formats)  # type: ignore[arg-type]
+        result = fuse_study(mri, functional, settings, progress=progress, formats=formats)
         progress.stage("writing", 1)
         files = result.save(output, formats, force=force, deidentify=deidentify, burn_in_note=burn_in_note)
         progress.advance()
