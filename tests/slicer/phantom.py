@@ -49,3 +49,21 @@ def add_study(mri_spacing=(-1.6, -1.8, 3.3), pet_spacing=(3.1, 2.9, 4.0)):
     spot = np.linalg.norm(np.indices(around.shape).T - np.array([7, 9, 8]), axis=-1).T < 3
     pet = np.where(around < 0.95, 2.0 + 3 * (np.abs(around - 0.7) < 0.15) + 8 * spot, 0).astype(np.float32)
     return add_volume(mri, mri_matrix, "T1"), add_volume(pet, pet_matrix, "FDG PET")
+
+
+def small_volume(name, low=0, **attributes):
+    """2x2x2 voxels of 5, the first of them ``low``; an underscore in an attribute's name stands for a dot."""
+    array = np.full((2, 2, 2), 5, np.int16)
+    array[0, 0, 0] = low
+    node = add_volume(array, np.eye(4), name)
+    for key, value in attributes.items():
+        node.SetAttribute(key.replace("_", "."), value)
+    return node
+
+
+def study_item(hierarchy, name, *volumes):
+    """Put volumes into a study of a patient of its own."""
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), f"patient {name}")
+    study = hierarchy.CreateStudyItem(patient, name)
+    for node in volumes:
+        hierarchy.CreateItem(study, node)

@@ -1,11 +1,10 @@
-"""What volumes are taken for, which studies are found, and how a batch of them runs."""
+"""How a batch of studies runs."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,112 +13,6 @@ from tests.slicer.conftest import NEEDS_CORE
 
 slicer = pytest.importorskip("slicer", reason=NEEDS_CORE)
 pytestmark = pytest.mark.slicer
-
-
-def volume(name, low=0, **attributes):
-    from tests.slicer.phantom import add_volume
-
-    array = np.full((2, 2, 2), 5, np.int16)
-    array[0, 0, 0] = low
-    node = add_volume(array, np.eye(4), name)
-    for key, value in attributes.items():
-        node.SetAttribute(key.replace("_", "."), value)
-    return node
-
-
-@pytest.mark.parametrize(
-    ("name", "facts", "modality", "how"),
-    [
-        ("image", {"DICOM_Modality": "NM"}, "SPECT", "stated by DICOM"),
-        ("CT of T1", {"DICOM_Modality": "PT"}, "PET", "stated by DICOM"),
-        ("image", {"UPFusion_Modality": "PT"}, "PET", "stated by an attribute of the volume"),
-        ("image", {"UPFusion_Units": "{SUVbw}g/ml"}, "PET", "its values are SUV"),
-        ("sub-01_T1w", {}, "MR", "guessed from its name"),
-        ("brain-SPECT 2", {}, "SPECT", "guessed from its name"),
-        ("ct", {}, "CT", "guessed from its name"),
-        ("captain", {"low": -1000}, "CT", "guessed from its values"),
-        ("pet", {"low": -1000}, "CT", "guessed from its values"),
-        ("CT_AC_PET", {"low": -1000}, "CT", "guessed from its values"),
-        ("CT_AC_PET", {}, "", "unknown"),
-        ("spectacular petal", {}, "", "unknown"),
-    ],
-)
-def test_the_modality_comes_from_the_first_that_says_something(scene, name, facts, modality, how):
-    from UPFusionLib.modality import guess_modality
-
-    guess = guess_modality(volume(name, **facts))
-    assert (guess.modality, guess.how) == (modality, how)
-
-
-def test_dicom_in_the_hierarchy_and_in_the_database_is_asked(scene, tmp_path):
-    from UPFusionLib.modality import ACTIVITY, frames_differ, guess_modality, units_of
-
-    from tests.io import dicom_phantom as phantom
-
-    pet, mri = volume("a"), volume("b")
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), mri)
-    hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
-    assert guess_modality(mri).modality == "MR"
-
-    def units(d, _k):
-        d.Units = "BQML"
-
-    for node, made in ((pet, phantom.slices(sop=phantom.PT, series="p", tweak=units)), (mri, phantom.slices())):
-        folder = phantom.write(tmp_path / node.GetName(), made)
-        uids = [slicer.dicomDatabase.add(file) for file in sorted(folder.iterdir())]
-        node.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
-    assert guess_modality(pet).modality == "PET"
-    assert units_of(pet) == ACTIVITY
-    assert not frames_differ(pet, mri)
-    other = phantom.write(
-        tmp_path / "other", phantom.slices(tweak=lambda d, k: setattr(d, "FrameOfReferenceUID", "1.2.3"))
-    )
-    mri.SetAttribute("DICOM.instanceUIDs", slicer.dicomDatabase.add(next(other.iterdir())))
-    assert frames_differ(pet, mri)
-
-
-def test_only_suv_is_given_to_the_command_as_suv(scene):
-    from UPFusionLib.command import options_of
-    from UPFusionLib.logic import UPFusionLogic
-
-    node = UPFusionLogic().getParameterNode()
-    node.mri, node.functional = volume("T1"), volume("fdg")
-    paths = [Path("m"), Path("f"), Path("o")]
-    assert "--quantity" not in options_of(node).of_volume(node.functional).arguments(*paths)
-    node.functional.SetAttribute("UPFusion.Units", "SUVbw")
-    node.window_automatic, node.window_low, node.window_high = False, 0.0, 8.0
-    call = options_of(node).of_volume(node.functional).arguments(*paths)
-    assert call[call.index("--quantity") + 1] == "suv"
-    assert call[call.index("--window") + 1 :][:2] == ["0.0", "8.0"]
-    assert call[call.index("--modality") + 1] == "pet"
-    assert call[call.index("--register") + 1] == "never"
-
-
-def study_item(hierarchy, name, *volumes):
-    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), f"patient {name}")
-    study = hierarchy.CreateStudyItem(patient, name)
-    for node in volumes:
-        hierarchy.CreateItem(study, node)
-
-
-def test_studies_of_the_scene_are_pairs_within_one_study(scene):
-    from UPFusionLib.studies import studies_in_scene
-
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    a, b, c = volume("T1"), volume("FDG PET"), volume("CT")
-    study_item(hierarchy, "one", a, b, c)
-    study_item(hierarchy, "two", volume("T1"), volume("T2"), volume("PET"))
-    study_item(hierarchy, "three", volume("PET"))
-    study_item(hierarchy, "five", volume("T1"), volume("PET 2.5 min"), volume("PET 2.9 min"))
-    fused = volume("PET fused luminance", UPFusion_Kind="fused")
-    study_item(hierarchy, "four", fused)
-    found = {study.name: study for study in studies_in_scene()}
-    assert sorted(found) == ["five PET 2.5 min", "five PET 2.9 min", "one CT", "one FDG PET", "three", "two"]
-    assert (found["one FDG PET"].mri, found["one FDG PET"].functional) == (a.GetID(), b.GetID())
-    assert found["one CT"].functional == c.GetID()
-    assert "Several MRIs (T1, T2)" in found["two"].problem
-    assert found["three"].problem == "No MRI was recognised."
 
 
 @pytest.fixture
@@ -337,13 +230,15 @@ def test_a_window_without_a_volume_is_typed_in_the_unit_of_the_batch(scene):
     from UPFusionLib.parameters import BatchSource
     from UPFusionLib.window_units import follow_units
 
+    from tests.slicer.phantom import small_volume
+
     node = UPFusionLogic().getParameterNode()
     assert follow_units(node) == ""
     assert node.window_units == ""
     node.batch_source = BatchSource.FOLDER
     assert follow_units(node) == ""
     assert node.window_units == "SUVbw"
-    node.window_automatic, node.functional = False, volume("PET", UPFusion_Units="Bq/mL")
+    node.window_automatic, node.functional = False, small_volume("PET", UPFusion_Units="Bq/mL")
     assert "set for values in SUVbw; now they are in Bq/mL" in follow_units(node)
     assert node.window_automatic
 
@@ -352,7 +247,7 @@ def test_a_batch_of_the_scene_brings_its_results_into_the_studies(scene, alpha):
     from UPFusionLib.batch import Status
     from UPFusionLib.studies import studies_in_scene
 
-    from tests.slicer.phantom import add_study
+    from tests.slicer.phantom import add_study, study_item
 
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     study_item(hierarchy, "one", *add_study())
@@ -378,14 +273,3 @@ def test_a_study_that_cannot_be_written_does_not_stop_a_batch(scene, alpha):
     rows = run_batch(studies, None)
     assert [row.status for row in rows] == [Status.FAILED, Status.DONE]
     assert rows[0].text == "The computation could not be started: Singular matrix."
-
-
-def test_a_volume_without_voxels_is_no_image_of_a_study(scene):
-    from UPFusionLib.studies import studies_in_scene
-
-    from tests.slicer.phantom import add_study
-
-    mri, pet = add_study()
-    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "T1 output")  # as an output selector makes it
-    (found,) = studies_in_scene()
-    assert (found.mri, found.functional, found.problem) == (mri.GetID(), pet.GetID(), "")
