@@ -79,10 +79,25 @@ def test_an_exported_model_needs_onnxruntime_and_no_torch(scene, tmp_path):
     from UPFusionLib.preflight import Plan
 
     packages = dict.fromkeys(("torch", "torchvision", "timm", "safetensors")) | {"onnxruntime": "1.20"}
+    (tmp_path / "model.json").touch()
     plan = Plan(model=str(tmp_path))
     assert levels(plan, facts(packages=packages), tmp_path)["onnxruntime"] == ("GOOD", "1.20")
     packages["onnxruntime"] = None
     assert levels(plan, facts(packages=packages), tmp_path)["onnxruntime"][0] == "BAD"
+
+
+@pytest.mark.parametrize("model", ["", " ", "upfusion"])
+def test_a_shipped_model_needs_no_onnxruntime_whatever_lies_where_slicer_was_started(
+    scene, tmp_path, monkeypatch, model
+):
+    from UPFusionLib.preflight import Plan
+
+    (tmp_path / "upfusion").mkdir()
+    monkeypatch.chdir(tmp_path)
+    packages = dict.fromkeys(("torch", "torchvision", "timm", "safetensors"), "9.0") | {"onnxruntime": None}
+    found = levels(Plan(model=model), facts(packages=packages), tmp_path)
+    assert found["PyTorch"] == ("GOOD", "9.0")
+    assert "onnxruntime" not in found
 
 
 def test_a_python_that_does_not_start_is_said(scene, tmp_path):

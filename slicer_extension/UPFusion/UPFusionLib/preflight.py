@@ -163,7 +163,7 @@ def _package(facts: dict[str, Any], remedy: str) -> Check:
 
 def _network(facts: dict[str, Any], plan: Plan, remedy: str) -> Check:
     found = facts["packages"]
-    if Path(plan.model).is_dir():
+    if plan.model.strip() and (Path(plan.model.strip()) / "model.json").is_file():  # an exported model
         if found["onnxruntime"] is None:
             text = _("The exported model needs the package onnxruntime. Install it there.")
             return Check("onnxruntime", Level.BAD, text)
