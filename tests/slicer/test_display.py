@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -219,3 +221,26 @@ def test_a_wipe_after_the_scene_was_closed_leaves_the_volumes_of_the_next_one_al
     assert curtain.drawn(one, 0.5).GetHideFromEditors()
     for volume in (one, two):
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(volume), colours)
+
+
+@pytest.mark.parametrize("removed", ["fused", "functional"])
+def test_what_was_made_for_showing_goes_with_the_volume_that_it_shows(panel, result, removed):
+    from UPFusionLib.parameters import CompareMode
+    from UPFusionLib.result import ALIGNMENT, FUNCTIONAL_ROLE, REPORT
+
+    def nodes():
+        kinds = ("vtkMRMLVolumeNode", "vtkMRMLTransformNode")
+        return {node.GetName() for kind in kinds for node in slicer.util.getNodesByClass(kind)} - views
+
+    views = {node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLTransformNode")}
+
+    result.SetAttribute(REPORT, json.dumps({"modality": {}}))
+    matrix = np.eye(4)
+    matrix[0, 3] = 6.0
+    result.SetAttribute(ALIGNMENT, json.dumps(matrix.tolist()))
+    node = panel.logic.getParameterNode()
+    node.fused, node.functional = result, result.GetNodeReference(FUNCTIONAL_ROLE)
+    node.compare_mode, node.compare_position = CompareMode.WIPE, 1.5
+    assert nodes() == {"MRI", "PET", "fused", "PET aligned", "PET to MRI", "UPFusion wipe"}
+    slicer.mrmlScene.RemoveNode(getattr(node, removed))
+    assert nodes() == ({"MRI", "PET"} if removed == "fused" else {"MRI", "fused", "UPFusion wipe"})

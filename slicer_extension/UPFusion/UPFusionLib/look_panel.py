@@ -52,7 +52,9 @@ class LookPanel:
         self._ui.reportLabel.text = report_text(report_of(fused), units) if has_result else _("There is no result yet.")
         if not has_result:
             self._shown = None
+            self._layers.close()
             return
+        self._layers.forget_removed()
         state = (fused.GetID(), node.compare_mode, node.compare_position)
         if self._shown is not None and self._shown != state:
             self._layers.show(fused, node.compare_mode, node.compare_position)

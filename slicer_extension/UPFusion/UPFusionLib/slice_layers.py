@@ -52,9 +52,18 @@ class SliceLayers:
                 view.SetForegroundVolumeID(layer.GetID())
                 view.SetForegroundOpacity(opacity)
 
+    def forget_removed(self) -> None:
+        """Remove what was made for showing volumes that are no longer in the scene."""
+        for copy in _copies():
+            fused = slicer.mrmlScene.GetNodeByID(copy.GetAttribute(_HIDDEN))
+            if fused is None or fused.GetNodeReference(FUNCTIONAL_ROLE) is None:
+                _remove(copy)
+
     def close(self) -> None:
         """Remove what was made for showing."""
         self._curtain.remove()
+        for copy in _copies():
+            _remove(copy)
 
 
 def views() -> list[slicer.vtkMRMLSliceCompositeNode]:
@@ -78,9 +87,8 @@ def aligned(functional: slicer.vtkMRMLScalarVolumeNode, fused: slicer.vtkMRMLVec
     matrix, to_world = mri_to_functional(fused), local_to_world(functional)
     if to_world is None or np.allclose(matrix, np.eye(4)):
         return functional
-    for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
-        if node.GetAttribute(_HIDDEN) == fused.GetID():
-            copy = node
+    for copy in _copies():
+        if copy.GetAttribute(_HIDDEN) == fused.GetID():
             break
     else:
         copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"{functional.GetName()} aligned")
@@ -98,3 +106,14 @@ def aligned(functional: slicer.vtkMRMLScalarVolumeNode, fused: slicer.vtkMRMLVec
     # In the world the copy is moved by the inverse; its own parents act after it.
     transform.SetMatrixTransformToParent(as_matrix(np.linalg.inv(to_world) @ np.linalg.inv(matrix) @ to_world))
     return copy
+
+
+def _copies() -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """The hidden copies that `aligned` made."""
+    return [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if node.GetAttribute(_HIDDEN)]
+
+
+def _remove(copy: slicer.vtkMRMLScalarVolumeNode) -> None:
+    transform = copy.GetParentTransformNode()
+    for node in (copy, transform):
+        slicer.mrmlScene.RemoveNode(node)
