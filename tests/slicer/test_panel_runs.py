@@ -71,6 +71,18 @@ def test_a_missing_package_stops_before_anything_is_written(panel, monkeypatch):
     assert [f.name for f in Path(slicer.app.temporaryPath).iterdir()] == ["database"]
 
 
+def test_what_was_missing_is_asked_for_again_when_apply_is_pressed_again(panel, monkeypatch):
+    from UPFusionLib.widget import State
+
+    choose_study(panel)
+    for name, missing in (("torch", "Missing: torch"), ("timm", "Missing: timm")):
+        packages = dict.fromkeys(("torch", "torchvision", "timm", "safetensors", "onnxruntime"), "9.0") | {name: None}
+        knows(panel, monkeypatch, packages=packages)
+        panel.apply()
+        wait_until(lambda: panel.state is State.FAILED)
+        assert missing in panel.ui.statusLabel.text
+
+
 def test_cancel_brings_the_panel_back(panel, monkeypatch, tmp_path):
     from UPFusionLib.widget import State
 

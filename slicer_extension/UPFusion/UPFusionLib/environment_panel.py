@@ -50,7 +50,7 @@ class EnvironmentPanel:
         self._show_choice()
 
     def ensure(self, then: Callable[[list[Check]], None]) -> None:
-        """Check the chosen Python, which is asked only once, and go on with the answers."""
+        """Check the chosen Python, which is asked once if nothing is missing, and go on with the answers."""
         self._waiting.append(then)
         if self._probe is not None:
             return
@@ -61,8 +61,10 @@ class EnvironmentPanel:
             return
         key = (interpreter, self._plan().device != "cpu")
         if key in self._facts:
-            self._answer(checks(self._facts[key], self._plan(), slicer.app.temporaryPath, interpreter.is_slicers))
-            return
+            found = checks(self._facts[key], self._plan(), slicer.app.temporaryPath, interpreter.is_slicers)
+            if not blocking(found):  # what is missing may be installed meanwhile: ask again
+                self._answer(found)
+                return
         try:
             self._probe = Probe(interpreter, graphics=key[1])
         except OSError as error:
@@ -105,8 +107,7 @@ class EnvironmentPanel:
             self._look_later(probe, key)
             return
         self._probe = None
-        if facts.get("upfusion_med"):  # what is missing may be installed meanwhile: ask again next time
-            self._facts[key] = facts
+        self._facts[key] = facts
         self._answer(checks(facts, self._plan(), slicer.app.temporaryPath, key[0].is_slicers))
 
     def _answer(self, found: list[Check]) -> None:
