@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from upfusion_med.networks.blocks import PictureSteering, Pointwise, TextSteering, mix_channels, support_mean
+from upfusion_med.networks.blocks import PictureSteering, Pointwise, TextSteering, support_mean
 from upfusion_med.networks.configuration import UPFusionConfig
 from upfusion_med.networks.scope import Scope
 from upfusion_med.networks.selection import select_top
@@ -55,10 +55,9 @@ class SemanticChannelPruning(nn.Module):
     def forward(self, mean: Tensor, first: Tensor, second: Tensor, support: Tensor, scope: Scope) -> Tensor:
         """(B, C, H, W) mean embedding and the two (B, 1, H, W) pictures to (B, 2C, H, W)."""
         weight = self.weights(mean, first, second, support, scope)
-        if weight is None:
-            return self.expand(mean)
-        gated = self.expand.weight * select_top(weight, self.keep).unsqueeze(1)
-        return mix_channels(mean, gated) + self.expand.bias[:, None, None]
+        if weight is not None:
+            mean = mean * select_top(weight, self.keep)[:, :, None, None]
+        return self.expand(mean)
 
 
 class AffineModulation(nn.Module):
