@@ -236,6 +236,61 @@ def test_infrared_keeps_the_colours_of_the_visible_picture(tmp_path):
     assert np.array_equal(result.functional.array[:, :, 0], visible)
 
 
+def infrared_pair() -> tuple[Volume, Volume]:
+    """A visible and an infrared volume, columns and rows of different waves."""
+    i, j, _ = np.mgrid[0:24, 0:24, 0:3]
+    waves = (100 + 80 * np.sin(k).astype(np.float32) for k in (i, j))
+    visible, infrared = (Volume(wave, np.eye(4)) for wave in waves)
+    return visible, infrared
+
+
+def test_the_share_of_alpha_blending_is_that_of_the_infrared_picture():
+    visible, infrared = infrared_pair()
+    part = infrared.with_array(infrared.array[..., :2])
+    for share in (0.0, 0.25, 1.0):
+        settings = FuseSettings(
+            modality="infrared", blend="alpha", alpha=share, mri_window=(0, 255), functional_window=(0, 255)
+        )
+        shown = fuse(visible, part, settings).volume.array[..., 0]
+        expected = (1 - share) * visible.array + share * infrared.array
+        expected[..., 2] = visible.array[..., 2]  # beyond the infrared field of view
+        np.testing.assert_allclose(shown, expected, atol=1)
+
+
+def test_the_attribution_of_an_infrared_pair_is_one_where_the_detail_is_visible(monkeypatch):
+    visible, infrared = infrared_pair()
+    said = []
+    monkeypatch.setattr(
+        "upfusion_med.inference.result.render_contact_sheet", lambda *_, notes, **__: said.extend(notes)
+    )
+    for fused, share in ((visible, 1.0), (infrared, 0.0)):
+
+        class Copy(MaximumBackend):
+            values = fused.array[None, ..., 0] / 255
+
+            def fuse(self, functional, mri, context):
+                return np.repeat(self.values, len(mri), axis=0)
+
+        settings = FuseSettings(modality="infrared", attribution=True)
+        result = fuse(visible, infrared, settings, backend=Copy())
+        np.testing.assert_allclose(result.attribution.share, share, atol=0.05)
+        result.contact_sheet()
+    assert (
+        said.count("Origin of the detail: blue from the visible, orange from the infrared image, grey from both.") == 2
+    )
+    with pytest.raises(UsageError, match="an infrared image has none"):
+        fuse(visible, infrared, replace(settings, opacity=(0.1, 0.3)), backend=Copy())
+
+
+def test_pictures_get_no_attribution_and_say_so(tmp_path):
+    for name in ("vi", "ir"):
+        save_picture(tmp_path / f"{name}.png", np.arange(400, dtype=np.uint8).reshape(20, 20))
+    settings = FuseSettings(modality="infrared", attribution=True)
+    result = fuse(tmp_path / "vi.png", tmp_path / "ir.png", settings, backend=MaximumBackend())
+    assert result.attribution is None
+    assert "The attribution is made of volumes; there is none of pictures." in result.report["warnings"]
+
+
 def test_other_frames_of_reference_are_taken_as_one_only_where_the_user_says_so(study):
     mri, pet = study
     one = Volume(mri.array, mri.affine, frame_of_reference_uid="1.2.3")

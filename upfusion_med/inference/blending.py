@@ -44,13 +44,16 @@ def alpha(prepared: Prepared, share: float, ramp: Ramp | None) -> tuple[FloatArr
 
     Args:
         prepared: The study.
-        share: α in 0..1.
+        share: α in 0..1, the part of the second image that was given.
         ramp: Where uptake fades in; α is multiplied by the opacity there.
 
     Returns:
-        As `neural`; the luminance is the luma of the colours. Outside the functional field of view they are the MRI.
+        As `neural`; the luminance is the luma of the colours. Outside the functional field of view they are the MRI
+        (the visible picture).
     """
     weight = np.where(prepared.alignment.inside, np.float32(share), np.float32(0))
+    if prepared.visible_first:
+        weight = 1 - weight
     if ramp is not None:
         weight *= opacity(prepared, ramp)
     uptake = paint(prepared.functional, prepared.chroma).astype(np.float32) / np.float32(255)
@@ -65,8 +68,10 @@ def opacity(prepared: Prepared, ramp: Ramp) -> FloatArray:
     In between it is 3x² − 2x³: never falling with uptake, and smooth at both ends, so that no contour appears.
 
     Raises:
-        UsageError: the functional image came in colours, so its uptake is not known.
+        UsageError: the functional image came in colours, so its uptake is not known, or it is infrared and has none.
     """
+    if prepared.visible_first:
+        raise UsageError("The opacity fades uptake in, and an infrared image has none. Leave the opacity out.")
     if prepared.uptake is None:
         raise UsageError(
             "The functional image came in colours, so its uptake is not known and cannot set the opacity. Leave "

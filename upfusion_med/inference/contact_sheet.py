@@ -87,8 +87,6 @@ def render_contact_sheet(
                 f"The {name} image has shape {array.shape} and type {array.dtype}, the MRI {shape}; expected "
                 "(I, J, K, 3) of uint8 on the grid of the MRI."
             )
-    if more:
-        notes = [*notes, "Origin of the detail: blue from the MRI, orange from the functional image, grey from both."]
     images = (np.asarray(mri01), functional_rgb, fused_rgb, *more.values())
     content = _Content(DisplayGrid(Geometry(shape, affine)), images, (*labels, *more), legend, title, tuple(notes))
     return _picture_sheet(content) if 1 in shape else _volume_sheet(content, width_px)

@@ -223,6 +223,8 @@ def prepare_study(
         prepared.facts["warnings"].append(_TWO_PATIENTS)
     if swapped := order_doubt(mri, mri_path, path):
         prepared.facts["warnings"].append(swapped)
+    if settings.attribution and mri.is_picture:
+        prepared.facts["warnings"].append("The attribution is made of volumes; there is none of pictures.")
     return Study(mri, functional, choice, prepared, settings, mri_study, functional_study)
 
 
@@ -264,7 +266,10 @@ def finish(
         with clock("attribution"):
             # Of the picture that is shown: readable colours do not have the luminance of the network.
             shown = luma(rgb) / np.float32(255)
-            attributed = attribution(shown, study.display_mri, prepared.functional, axis=study.axis)
+            sources = [study.display_mri, prepared.functional]
+            if prepared.visible_first:
+                sources.reverse()
+            attributed = attribution(shown, *sources, axis=study.axis)
     facts = {
         **prepared.facts,
         "mri_brightness": prepared.brightness,

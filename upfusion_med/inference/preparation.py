@@ -45,6 +45,8 @@ class Prepared:
         legible: Luminances at which the colours of ``uptake`` can be read, or None: they need not be.
         onset: Uptake at which colours have fully set in.
         palette: What kept colours were drawn with, or None: not known, or the colours are those of ``lut``.
+        visible_first: ``functional`` is the first image that was given, a visible picture, which gives the colours, and
+            ``mri`` the second, an infrared one.
     """
 
     mri: FloatArray
@@ -59,6 +61,7 @@ class Prepared:
     legible: LegibleColours | None = None
     onset: float = ONSET_OF_PICTURES
     palette: Palette | None = None
+    visible_first: bool = False
 
 
 def prepare(
@@ -146,6 +149,7 @@ def _pictures(
         functional_window=scale,
         alignment=aligned,
         brightness=settings.mri_brightness or 1.0,
+        visible_first=True,
     )
 
 

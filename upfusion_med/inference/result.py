@@ -95,6 +95,7 @@ class FusionResult:
             notes=[
                 f"Network {self.report['network'].get('model', '')}. Colour: {self.report['colour']}.",
                 *self._notes_of_scale(),
+                *self._notes_of_origin(),
             ],
             labels=names,
             attribution_rgb=None if self.attribution is None else self.attribution_colours(),
@@ -112,6 +113,14 @@ class FusionResult:
         if self.lut is None and self.report["modality"]["value"] != "infrared":
             return ["No colour bar: the picture keeps colours whose scale is not known."]
         return []
+
+    def _notes_of_origin(self) -> list[str]:
+        """What the colours of the attribution mean."""
+        if self.attribution is None:
+            return []
+        of_infrared = self.report["modality"]["value"] == "infrared"
+        first, second = ("visible", "infrared image") if of_infrared else ("MRI", "functional image")
+        return [f"Origin of the detail: blue from the {first}, orange from the {second}, grey from both."]
 
     def attribution_colours(self) -> NDArray[np.uint8]:
         """(I, J, K, 3) overlay of the attribution on the luminance of the fused colours.
