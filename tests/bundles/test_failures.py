@@ -95,6 +95,21 @@ def test_bad_studies_are_listed_the_others_run_and_a_second_run_goes_on(bundles,
     assert {name: row["state"] for name, row in rows_of(out).items()} == {"good": "done before", "lost": "failed"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not take such names")
+def test_names_that_are_no_utf8_or_too_long_end_no_run(bundles, study, tmp_path, capsys):
+    mri, pet = map(str, study)
+    out, latin = tmp_path / "many", os.fsdecode(b"M\xfcller")
+    out.mkdir()
+    entries = [{"name": name, "mri": mri, "functional": pet} for name in ("x" * 300, latin, "x" * 240)]
+    assert run(bundles / NAMES[0], tmp_path, entries, output_dir=str(out)) == 3
+    said = capsys.readouterr().err
+    assert "Studies: 2 fused, 1 failed" in said and "is too long for a folder; expected 240 bytes or fewer." in said
+    assert (out / latin / "report.json").is_file() and (out / ("x" * 240) / "report.json").is_file()
+    assert [row["state"] for row in rows_of(out).values()] == ["failed", "done", "done"] and r"M\udcfcller" in rows_of(
+        out
+    )
+
+
 def test_an_output_that_cannot_be_made_is_found_before_any_work(bundles, study, tmp_path):
     (tmp_path / "file").write_text("")
     data = study_list(mri=str(study[0]), functional=str(study[1]))

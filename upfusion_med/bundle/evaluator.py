@@ -139,7 +139,9 @@ class StudyEvaluator(SupervisedEvaluator):
             return
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
-            with (self.output_dir / SUMMARY_FILE).open("w", newline="", encoding="utf-8") as file:
+            # Python has names that are no UTF-8, as old file systems hold them; such letters are spelt out.
+            place = self.output_dir / SUMMARY_FILE
+            with place.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
                 table = csv.DictWriter(file, _COLUMNS)
                 table.writeheader()
                 table.writerows(self.rows)

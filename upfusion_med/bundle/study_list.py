@@ -11,6 +11,9 @@ from typing import Any
 from upfusion_med.bundle.study_settings import as_path
 from upfusion_med.core import InputError, UsageError
 
+#: Bytes of a study's name: 255 is what file systems take, and while a result is written 15 more stand around it.
+_LONGEST_NAME = 240
+
 
 def study_list(
     mri: str | None = None,
@@ -77,6 +80,9 @@ def _entry(item: Any, number: int, root: Path, taken: set[str]) -> dict[str, Any
         return {"name": name, "failure": f"Its entry in the datalist lacks {' and '.join(lacking)}; expected a path."}
     if Path(name).name != name or name in (".", ".."):
         return {"name": place, "failure": f"Its name '{name}' is no folder name; expected one without / and dots."}
+    if len(name.encode(errors="surrogatepass")) > _LONGEST_NAME:
+        return {"name": place, "failure": f"Its name '{name}' is too long for a folder; expected {_LONGEST_NAME} bytes "
+                "or fewer."}  # fmt: skip
     if name in taken:
         return {"name": name, "failure": f"Its name '{name}' is that of an earlier study; expected one of its own."}
     settings = item.get("settings") or {}
