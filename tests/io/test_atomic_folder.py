@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,30 @@ def test_what_killed_runs_left_hidden_is_no_content_and_goes(tmp_path):
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
         ".out.backup.part", "out", "out/one.txt"
     ]  # fmt: skip
+
+
+def test_of_two_runs_into_one_folder_the_first_is_told_and_never_finishes_with_a_part(tmp_path, monkeypatch):
+    out, remove = tmp_path / "out", shutil.rmtree
+    first, second = moved_into(out), moved_into(out)
+    new = first.__enter__()
+    (new / "one.txt").write_text("first")
+
+    def while_the_first_writes(folder, *options, **more):
+        for file in Path(folder).rglob("*.txt"):
+            file.unlink()
+        if new.is_dir():
+            (new / "two.txt").write_text("first")  # so what it lies in cannot be removed
+        else:
+            remove(folder, *options, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", while_the_first_writes)
+        (second.__enter__() / "one.txt").write_text("second")
+    with pytest.raises(RuntimeFailure, match="is gone: another run writes there"):
+        first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert [(p.name, p.read_text()) for p in out.iterdir()] == [("one.txt", "second")]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_nothing_is_left_after_an_error(tmp_path):

@@ -59,13 +59,17 @@ def moved_into(path: Path, replaced: Iterable[Path] = (), last: str = "") -> Ite
     """
     target = path.resolve()  # "." has no name to call the hidden folder after
     is_there = target.is_dir()
-    hidden = (target if is_there else target.parent) / f".{target.name}.{secrets.token_hex(4)}.part"
+    hidden = (target if is_there else target.parent) / _hidden_name(target)
     new, old = hidden / _NEW, hidden / _OLD
+    begun = False
     try:
         new.mkdir(parents=True)
+        begun = True
         for other in _hidden_folders(target):
             if other != hidden:
-                shutil.rmtree(other, ignore_errors=True)
+                # Out of the way first: a run that was not killed, but still writes, must not find half of it.
+                with suppress(OSError):
+                    shutil.rmtree(other.replace(other.with_name(_hidden_name(target))))
         yield new
         if not is_there:
             new.replace(target)
@@ -78,6 +82,11 @@ def moved_into(path: Path, replaced: Iterable[Path] = (), last: str = "") -> Ite
                 _move(one, target / one.name, undo)
             undo.pop_all()
     except OSError as error:
+        if begun and not hidden.exists():
+            raise RuntimeFailure(
+                f"What was being written into {path} is gone: another run writes there, or somebody removed it. Give "
+                "each run a folder of its own."
+            ) from error
         reason = error.strerror or type(error).__name__
         raise RuntimeFailure(
             f"The folder {path} could not be written ({reason}). Check its rights and the free space, or choose "
@@ -85,6 +94,10 @@ def moved_into(path: Path, replaced: Iterable[Path] = (), last: str = "") -> Ite
         ) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _hidden_name(target: Path) -> str:
+    return f".{target.name}.{secrets.token_hex(4)}.part"
 
 
 def folder_contents(folder: Path) -> list[Path]:
