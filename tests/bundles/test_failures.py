@@ -30,6 +30,7 @@ from upfusion_med.bundle import (
     study_list,
 )
 from upfusion_med.core import FuseSettings, InputError, Registering, UsageError
+from upfusion_med.inference import fuse
 
 
 def rows_of(folder):
@@ -108,6 +109,21 @@ def test_names_that_are_no_utf8_or_too_long_end_no_run(bundles, study, tmp_path,
     assert [row["state"] for row in rows_of(out).values()] == ["failed", "done", "done"] and r"M\udcfcller" in rows_of(
         out
     )
+
+
+@pytest.mark.parametrize("step", [(StudyDataset, "__getitem__"), (StudyInferer, "__call__")])
+def test_what_another_run_did_meanwhile_is_done_and_did_not_fail(bundles, study, tmp_path, monkeypatch, capsys, step):
+    real = getattr(*step)
+
+    def late(*args, **options):
+        fuse(*study).save(tmp_path / "many" / "p", ["png"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(*step, late)
+    entries = [{"name": "p", "mri": str(study[0]), "functional": str(study[1])}]
+    assert run(bundles / NAMES[0], tmp_path, entries, output_dir=str(tmp_path / "many")) == 0
+    assert "Studies: 0 fused, 0 failed, 1 done before" in capsys.readouterr().err
+    assert rows_of(tmp_path / "many")["p"]["state"] == "done before"
 
 
 def test_an_output_that_cannot_be_made_is_found_before_any_work(bundles, study, tmp_path):

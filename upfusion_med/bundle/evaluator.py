@@ -109,16 +109,22 @@ class StudyEvaluator(SupervisedEvaluator):
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         name, begin = batchdata.get("name", ""), time.perf_counter()
         failure: Failure | None = batchdata.get("failure")
-        if failure is None:
+        done = bool(batchdata.get("done"))
+        if failure is None and not done:
             try:
                 backend = engine.inferer.backend(engine.network, _facts(batchdata["study"]))
                 batchdata["network"] = dict(backend.describe())
                 super()._iteration(engine, batchdata)
             except Exception as error:
-                failure = failure_of(error)
+                done = self.dataset.is_done(batchdata)
+                failure = None if done else failure_of(error)
         seconds = time.perf_counter() - begin
         count = f"{len(self.rows) - len(self.dataset.done) + 1}/{len(self.dataset)}"
-        if failure is None:
+        if done:
+            self.rows.append(self._row(name, "done before"))
+            log.info("%s %s was done by another run.", count, name)
+            engine.state.output = {}
+        elif failure is None:
             self.rows.append(self._row(name, "done", seconds))
             log.info("%s %s fused in %.1f s", count, name or "the study", seconds)
         else:

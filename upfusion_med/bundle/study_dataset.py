@@ -71,12 +71,13 @@ class StudyDataset(Dataset[dict[str, Any]]):
         place = as_path(output_dir)
         self.output_dir = Path(place) if place else None
         studies = [dict(item) for item in data]
-        done = [self._is_done(study) for study in studies]
+        done = [self.is_done(study) for study in studies]
         self.data = [study for study, is_done in zip(studies, done, strict=True) if not is_done]
         #: Names of the studies that an earlier run did.
         self.done = [study["name"] for study, is_done in zip(studies, done, strict=True) if is_done]
 
-    def _is_done(self, study: Mapping[str, Any]) -> bool:
+    def is_done(self, study: Mapping[str, Any]) -> bool:
+        """Whether a named study has a result by now; with ``redo`` none has."""
         name = study.get("name")
         if self.output_dir is None or self.redo or not name or "failure" in study:
             return False
@@ -86,11 +87,13 @@ class StudyDataset(Dataset[dict[str, Any]]):
         return len(self.data)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The transformed study, or ``name`` and ``failure``."""
+        """The transformed study, or ``name`` and ``failure``, or ``name`` and ``done`` (by another run, meanwhile)."""
         item = dict(self.data[index])
         name = item.get("name", "")
         if "failure" in item:
             return {"name": name, "failure": Failure(item["failure"], InputError.exit_code)}
+        if self.is_done(item):
+            return {"name": name, "done": True}
         try:
             if self.output_dir is not None:
                 inputs = (item.get("mri"), item.get("functional"))
