@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from upfusion_med.bundle import (
     fuse_settings,
     study_list,
 )
-from upfusion_med.core import FuseSettings, InputError, Registering, UsageError
+from upfusion_med.core import FuseSettings, InputError, Registering, RuntimeFailure, UsageError
 from upfusion_med.inference import fuse
 
 
@@ -109,6 +110,36 @@ def test_names_that_are_no_utf8_or_too_long_end_no_run(bundles, study, tmp_path,
     assert [row["state"] for row in rows_of(out).values()] == ["failed", "done", "done"] and r"M\udcfcller" in rows_of(
         out
     )
+
+
+def test_a_study_adds_its_row_to_the_list_which_is_not_written_anew_for_each(bundles, study, tmp_path, monkeypatch):
+    out, real = tmp_path / "many", StudyDataset.__getitem__
+
+    def told(self, index):
+        if index == 1:
+            (out / "studies.csv").write_bytes((out / "studies.csv").read_bytes().replace(b"zero", b"ZERO"))
+        return real(self, index)
+
+    monkeypatch.setattr(StudyDataset, "__getitem__", told)
+    entries = [{"name": name, "mri": "nowhere", "functional": "nowhere"} for name in ("zero", "one")]
+    for _ in range(2):
+        assert run(bundles / NAMES[0], tmp_path, entries, output_dir=str(out)) == 3
+        assert list(rows_of(out)) == ["ZERO", "one"]
+
+
+def _killed(study):
+    while not Path(study["mri"]).is_file() or "lost" not in Path(study["mri"]).read_text():
+        time.sleep(0.1)
+    os._exit(9)
+
+
+def test_a_reading_process_that_was_killed_is_told_and_what_was_done_is_listed(tmp_path, capsys):
+    data = [{"name": "lost", "failure": "It is lost."}, {"name": "p", "mri": tmp_path / "studies.csv"}]
+    run_of = StudyEvaluator("cpu", StudyDataset(data, _killed), PairNetwork(), output_dir=str(tmp_path), workers=1)
+    with pytest.raises(RuntimeFailure, match=r"reads studies ahead was killed.* fewer --workers, or 0"):
+        run_of.run()
+    assert "Failed: lost: It is lost." in capsys.readouterr().err
+    assert list(rows_of(tmp_path)) == ["lost"]
 
 
 @pytest.mark.parametrize("step", [(StudyDataset, "__getitem__"), (StudyInferer, "__call__")])

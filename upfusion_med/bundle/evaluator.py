@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from upfusion_med.bundle.study_dataset import Failure, StudyDataset, failure_of
 from upfusion_med.bundle.study_settings import as_count, as_path
-from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, UsageError
+from upfusion_med.core import NOT_FOR_DIAGNOSTIC_USE, RuntimeFailure, UsageError
 
 log = logging.getLogger(__name__)
 SUMMARY_FILE = "studies.csv"
@@ -73,7 +73,7 @@ class StudyEvaluator(SupervisedEvaluator):
         self.output_dir = Path(place) if place else None
         self.rows: list[dict[str, Any]] = []
         self.failures: list[Failure] = []
-        self._can_write = True
+        self._can_write, self._is_begun = True, False
         self.dataset = dataset
         # Not forked: the threads of PyTorch and ITK do not live on in a forked process.
         context = "spawn" if as_count("workers", workers, 0) else None
@@ -94,17 +94,27 @@ class StudyEvaluator(SupervisedEvaluator):
 
         Raises:
             UsageError: there are none.
+            RuntimeFailure: a process that reads ahead was killed.
         """
-        self.failures, self._can_write = [], True
+        self.failures, self._can_write, self._is_begun = [], True, False
         self.rows = [self._row(name, "done before") for name in self.dataset.done]
         if self.dataset.done:
             log.info("%d studies are done already and were skipped.", len(self.dataset.done))
-        if len(self.dataset):
-            super().run(*args, **kwargs)
-        elif self.dataset.done:
-            self._write()
-        else:
+        if not self.rows and not len(self.dataset):
             raise UsageError("Nothing to fuse: give --mri FILE and --functional FILE, or --datalist FILE.")
+        if not len(self.dataset):
+            self._write()
+            return
+        try:
+            super().run(*args, **kwargs)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            self._tell()
+            raise RuntimeFailure(
+                "A process that reads studies ahead was killed, most often because the memory was all taken. Give "
+                "fewer --workers, or 0; a run goes on where it stopped."
+            ) from error
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         name, begin = batchdata.get("name", ""), time.perf_counter()
@@ -141,16 +151,20 @@ class StudyEvaluator(SupervisedEvaluator):
         return dict(zip(_COLUMNS, (name, state, shown, reason), strict=True))
 
     def _write(self) -> None:
-        if self.output_dir is None or not self._can_write or not any(row["study"] for row in self.rows):
+        """Begin the list anew, then add the last row: the whole list after every study would grow with their square."""
+        if self.output_dir is None or not self._can_write or not self.rows[-1]["study"]:
             return
+        rows, mode = (self.rows[-1:], "a") if self._is_begun else (self.rows, "w")
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             # Python has names that are no UTF-8, as old file systems hold them; such letters are spelt out.
             place = self.output_dir / SUMMARY_FILE
-            with place.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            with place.open(mode, newline="", encoding="utf-8", errors="backslashreplace") as file:
                 table = csv.DictWriter(file, _COLUMNS)
-                table.writeheader()
-                table.writerows(self.rows)
+                if not self._is_begun:
+                    table.writeheader()
+                table.writerows(rows)
+            self._is_begun = True
         except OSError as error:
             self._can_write = False
             log.error("The list of studies cannot be written to %s: %s.", self.output_dir, error.strerror)
@@ -161,6 +175,11 @@ class StudyEvaluator(SupervisedEvaluator):
         Raises:
             SystemExit: a study failed; with the exit code of the gravest failure (2 call, 3 input, 4 machine).
         """
+        self._tell()
+        if self.failures:
+            raise SystemExit(max(failure.exit_code for failure in self.failures))
+
+    def _tell(self) -> None:
         states = [row["state"] for row in self.rows]
         words = ", ".join(f"{states.count(state)} {text}" for state, text in
                           (("done", "fused"), ("failed", "failed"), ("done before", "done before")))  # fmt: skip
@@ -168,5 +187,3 @@ class StudyEvaluator(SupervisedEvaluator):
         for row in self.rows:
             if row["state"] == "failed":
                 print(f"Failed: {row['study'] or 'the study'}: {row['reason']}", file=sys.stderr)  # noqa: T201
-        if self.failures:
-            raise SystemExit(max(failure.exit_code for failure in self.failures))
