@@ -68,6 +68,45 @@ def test_absent_rescale_is_one_and_zero(tmp_path):
     assert phantom.place_error(volume.with_array(volume.array * phantom.SLOPE)) < 0.06
 
 
+def with_modality_table(d, k):
+    """Pixels 0 to 47, and a table that gives the numbers 3 to 12 their squares in hundreds."""
+    del d.RescaleSlope, d.RescaleIntercept
+    d.PixelRepresentation, d.PixelData = 0, np.arange(phantom.ROWS * phantom.COLUMNS, dtype="<u2").tobytes()
+    d.ModalityLUTSequence = [phantom.item(LUTDescriptor=[10, 3, 16], ModalityLUTType="US")]
+    d.ModalityLUTSequence[0].add_new("LUTData", "US", [100 * n * n for n in range(3, 13)])
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_modality_table_gives_the_values(tmp_path, compressed):
+    def tweak(d, k):
+        with_modality_table(d, k)
+        if compressed:
+            d.compress(RLELossless, generate_instance_uid=False)
+
+    array = load_volume(phantom.write(tmp_path, phantom.slices(tweak=tweak))).array
+    expected = 100 * np.clip(np.arange(phantom.ROWS * phantom.COLUMNS), 3, 12) ** 2
+    for k in range(phantom.SLICES):
+        np.testing.assert_array_equal(array[:, :, k].T.ravel(), expected)
+
+
+def test_a_slope_goes_before_a_modality_table(tmp_path):
+    def tweak(d, k):
+        with_modality_table(d, k)
+        d.RescaleSlope, d.RescaleIntercept = 2, 1
+
+    array = load_volume(phantom.write(tmp_path, phantom.slices(tweak=tweak))).array
+    np.testing.assert_array_equal(array[:, :, 0].T.ravel(), 2 * np.arange(phantom.ROWS * phantom.COLUMNS) + 1)
+
+
+def test_a_damaged_modality_table_is_refused(tmp_path):
+    def tweak(d, k):
+        with_modality_table(d, k)
+        del d.ModalityLUTSequence[0].LUTData
+
+    with pytest.raises(InputError, match=r"lookup table of .*000\.dcm is damaged"):
+        load_volume(phantom.write(tmp_path, phantom.slices(tweak=tweak)))
+
+
 def test_zero_slope_is_refused(tmp_path):
     phantom.write(tmp_path, phantom.slices(tweak=lambda d, k: setattr(d, "RescaleSlope", 0)))
     with pytest.raises(InputError, match=r"Rescale Slope \(0028,1053\).* is 0"):
@@ -196,6 +235,15 @@ def test_colour_series_with_geometry_is_a_colour_volume(tmp_path):
     assert volume.units == RGB_LEVELS
     assert volume.array[7, 0, 3].tolist() == [30, 7, 7]
     assert volume.geometry.spacing_mm == (1.25, 1.5, 3.0)
+
+
+def test_colours_of_16_bits_are_refused(tmp_path):
+    def paint(d, k):
+        d.SamplesPerPixel, d.PhotometricInterpretation, d.PlanarConfiguration, d.PixelRepresentation = 3, "RGB", 0, 0
+        d.PixelData = np.zeros((phantom.ROWS, phantom.COLUMNS, 3), "<u2").tobytes()
+
+    with pytest.raises(InputError, match="colours of type uint16; expected 8 bits"):
+        load_volume(phantom.write(tmp_path, phantom.slices(tweak=paint)))
 
 
 def test_colour_series_of_equal_channels_is_grey(tmp_path):
