@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from upfusion_med.core import InputError
 from upfusion_med.metrics.colour_fidelity import colour_fidelity
@@ -66,6 +67,36 @@ def test_edges_are_kept_at_half_strength_and_only_the_same_way_round() -> None:
     assert 0.4 < mri_edges_kept(erased, mri) < 0.65
 
 
+def edges_kept_by_loops(fused: np.ndarray, mri: np.ndarray) -> float:
+    """The definition pixel by pixel."""
+
+    def rises(image: np.ndarray) -> np.ndarray:
+        p = np.pad(image, 1, mode="edge")
+        rows = p[:, :-2] + 2 * p[:, 1:-1] + p[:, 2:]
+        columns = p[:-2] + 2 * p[1:-1] + p[2:]
+        return np.stack([rows[2:] - rows[:-2], columns[:, 2:] - columns[:, :-2]], axis=-1)
+
+    of_mri, of_fused = rises(mri), rises(fused)
+    strength = np.linalg.norm(of_mri, axis=-1)
+    shown = []
+    for y, x in np.argwhere(strength > 2 * np.sqrt((strength**2).mean())):
+        rows, columns = slice(max(y - 1, 0), y + 2), slice(max(x - 1, 0), x + 2)
+        if strength[y, x] >= min(strength[y, columns].max(), strength[rows, x].max()):
+            along = of_fused[rows, columns].reshape(-1, 2) @ of_mri[y, x] / strength[y, x]
+            shown.append(along.max() >= 0.5 * strength[y, x])
+    return float(np.mean(shown))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_edges_are_those_of_the_definition(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mri, other = (gaussian_filter(rng.normal(0, 400, (40, 32)), 1.5) for _ in range(2))
+    fused = 0.5 * mri + 0.4 * other
+    expected = edges_kept_by_loops(fused, mri)
+    assert 0.3 < expected < 0.95
+    assert mri_edges_kept(fused, mri) == pytest.approx(expected)
+
+
 def test_edges_need_single_slices() -> None:
     with pytest.raises(InputError, match="single slices"):
         mri_edges_kept(np.zeros((4, 4, 4)), np.zeros((4, 4, 4)))
@@ -101,7 +132,7 @@ def test_values_that_are_not_finite_or_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="one shape"):
         tissue_level(np.zeros((2, 2)), np.zeros((2, 3)))
     with pytest.raises(InputError, match="not finite"):
-        tissue_level(np.full((2, 2), np.nan), np.zeros((2, 2)))
+        tissue_level(np.array([[1, 2], [3, np.nan]]), np.zeros((2, 2)))
 
 
 #: The pairs of the baseline's section 3, PET-MRI; the second person's pictures have another colour scale.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from upfusion_med.core import InputError
+from upfusion_med.metrics import uptake_reading
 from upfusion_med.metrics.uptake_reading import (
     darker_when_hotter,
     hot_contrast,
@@ -87,6 +88,39 @@ def test_wrong_scales_are_refused() -> None:
         read_back(np.zeros((2, 2)), SCALE)
 
 
+def hue_read_by_loops(colour: np.ndarray, scale: np.ndarray) -> float:
+    """Position of the nearest hue by plain search, hues as angles."""
+
+    def hue(c: np.ndarray) -> tuple[float, float]:
+        luma = c @ [0.299, 0.587, 0.114]
+        cb, cr = (c[2] - luma) / 1.772, (c[0] - luma) / 1.402
+        return np.rad2deg(np.arctan2(cr, cb)), np.hypot(cb, cr)
+
+    angle, strength = hue(colour)
+    coloured = [k for k, c in enumerate(scale) if hue(c)[1] >= 6.0]
+    apart = {k: abs((hue(scale[k])[0] - angle + 180) % 360 - 180) for k in coloured}
+    same = [k for k in coloured if apart[k] <= min(apart.values()) + 1.0] if strength >= 6.0 else range(len(scale))
+    return min(same, key=lambda k: ((scale[k] - colour) ** 2).sum()) / (len(scale) - 1)
+
+
+@pytest.mark.parametrize("at_a_time", [7, 1 << 20])
+def test_hues_of_any_colours_are_read_as_by_plain_search(monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
+    monkeypatch.setattr(uptake_reading, "_PIXELS_AT_A_TIME", at_a_time)
+    rng = np.random.default_rng(8)
+    scale = rng.uniform(0, 255, (60, 3))
+    scale[::10] = scale[::10, :1]  # grey
+    picture = rng.uniform(0, 255, (9, 11, 3))
+    picture[3] = picture[3, :, :1] + rng.uniform(-3, 3, (11, 3))
+    expected = [hue_read_by_loops(colour, scale) for colour in picture.reshape(-1, 3)]
+    np.testing.assert_array_equal(read_back_by_hue(picture, scale).ravel(), expected)
+
+
+def test_a_scale_without_hues_is_read_by_the_nearest_colour() -> None:
+    grey = np.repeat(np.linspace(0, 255, 20)[:, None], 3, axis=1)
+    picture = np.random.default_rng(1).uniform(0, 255, (4, 5, 3))
+    np.testing.assert_array_equal(read_back_by_hue(picture, grey), read_back(picture, grey))
+
+
 def test_hot_pixels_are_the_hottest_part_of_those_with_uptake() -> None:
     uptake = np.zeros((20, 20))
     uptake.flat[:100] = np.linspace(0.2, 1.0, 100)
@@ -104,6 +138,10 @@ def test_uniform_fall_is_measured_and_counted_beyond_its_step() -> None:
     half = UPTAKE.copy()
     half[:5] -= 0.2
     assert hot_uptake_lost(UPTAKE, half) == pytest.approx(50.0)
+    faint = np.array([0.05, 0.1, 0.2])
+    assert np.isnan(hot_uptake_lost(faint, faint - 0.2, floor=0.2))
+    assert hot_uptake_lost(faint, [0.05, 0.1, 0.0], share=0.6) == 100
+    assert hot_uptake_lost(faint, [0.05, 0.1, 0.0], share=0.6, floor=0.0) == 50
     assert np.isnan(uptake_error(np.zeros((3, 3)), np.zeros((3, 3))))
     assert np.isnan(hot_uptake_lost(np.zeros((3, 3)), np.zeros((3, 3))))
 
@@ -116,6 +154,8 @@ def test_order_is_kept_by_any_rising_display_and_reversed_by_a_falling_one() -> 
     assert uptake_order_kept(UPTAKE, folded, body) == pytest.approx(1.0)
     assert abs(uptake_order_kept(UPTAKE, folded)) < 0.05
     assert np.isnan(uptake_order_kept(UPTAKE, np.zeros_like(UPTAKE)))
+    assert np.isnan(uptake_order_kept(np.zeros_like(UPTAKE), UPTAKE))
+    assert uptake_order_kept(np.array([0.1, 0.2]), np.array([7.0, 9.0])) == pytest.approx(1.0)
 
 
 def test_luminance_of_a_scale_that_falls_does_not_keep_the_order() -> None:
@@ -132,6 +172,8 @@ def test_pixels_darker_than_colder_ones_are_counted() -> None:
     judged = UPTAKE > 0.15
     assert darker_when_hotter(UPTAKE, beyond_peak) == pytest.approx(100 * (UPTAKE >= 0.65)[judged].mean(), abs=0.5)
     assert darker_when_hotter(UPTAKE, 100 - 3 * UPTAKE) == 0, "a fall of less than 4 levels is not seen"
+    hottest = np.array([0.5] * 10 + [0.96] * 9 + [1.0])
+    assert darker_when_hotter(hottest, np.array([100.0] * 10 + [99.0] * 9 + [10.0])) == 50, "one twentieth, up to 1"
     assert np.isnan(darker_when_hotter(np.zeros((2, 2)), np.zeros((2, 2))))
 
 
@@ -147,6 +189,18 @@ def test_hot_contrast_falls_with_the_difference_and_knows_its_surroundings() -> 
     far = before.copy()
     far[:3] = 255.0  # further away than the ring
     assert hot_contrast(far, before, hot).after == pytest.approx(same.after)
+    near = before.copy()
+    near[20, 30] = 255.0  # six pixels to the right
+    assert hot_contrast(near, before, hot).after != pytest.approx(same.after)
+    assert hot_contrast(near, before, hot, ring=5).after == pytest.approx(same.after)
+    body = np.ones_like(hot)
+    body[:, :15] = False
+    outside = np.where(body, before, 255.0)
+    assert hot_contrast(outside, outside, hot).before != pytest.approx(same.before)
+    assert hot_contrast(outside, outside, hot, body).before == pytest.approx(same.before)
+    assert np.isnan(hot_contrast(before, before, hot, hot)).all(), "no surroundings"
+    flat = hot_contrast(before, np.full((40, 40), 100.0), hot)
+    assert flat.before == 0 and np.isnan(flat.kept)
     colour = np.repeat(before[..., None], 3, axis=-1)
     assert hot_contrast(colour, colour, hot).before == pytest.approx(same.before)
     assert np.isnan(hot_contrast(before, before, np.zeros_like(hot)).kept)
@@ -156,4 +210,6 @@ def test_values_that_are_not_finite_or_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="one shape"):
         uptake_error(UPTAKE, UPTAKE[:2])
     with pytest.raises(InputError, match="not finite"):
-        uptake_error(UPTAKE, UPTAKE * np.nan)
+        uptake_error(UPTAKE, np.where(UPTAKE == 0.5, np.nan, UPTAKE))
+    with pytest.raises(InputError, match="not finite"):
+        uptake_error(np.where(UPTAKE == 0.5, np.inf, UPTAKE), UPTAKE)
