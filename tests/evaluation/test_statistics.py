@@ -15,6 +15,33 @@ def test_mean_and_deviation_leave_undefined_values_out() -> None:
     assert (summary.count[0, 0], summary.cases) == (3, 2)
 
 
+def test_every_method_and_metric_has_its_own_mean_and_deviation() -> None:
+    values = np.random.default_rng(4).normal(size=(3, 5, 2))
+    values[0, 1, 0] = values[2, :, 1] = np.nan
+    values[1, 1:, 1] = np.nan
+    summary = statistics.summarise(table_of(values, list("vwxyz"), metrics=("vif", "ssim")))
+    for m, k in product(range(3), range(2)):
+        own = values[m, np.isfinite(values[m, :, k]), k]
+        assert summary.count[m, k] == own.size
+        expected = [own.mean() if own.size else np.nan, own.std(ddof=1) if own.size > 1 else np.nan]
+        np.testing.assert_allclose([summary.mean[m, k], summary.sd[m, k]], expected)
+
+
+def test_every_method_and_metric_has_its_own_interval() -> None:
+    values, cases = np.random.default_rng(6).normal(size=(3, 8, 2)), list("aabbccdd")
+    values[2, :, 1] = np.nan
+    together = statistics.summarise(table_of(values, cases, metrics=("vif", "ssim")))
+    for m, k in product(range(3), range(2)):
+        alone = statistics.summarise(table_of(values[m : m + 1, :, k : k + 1], cases))
+        np.testing.assert_array_equal([together.low[m, k], together.high[m, k]], [alone.low[0, 0], alone.high[0, 0]])
+    assert np.isnan(together.low[2, 1]) and (together.low[:2] < together.mean[:2]).all()
+
+
+def test_a_case_without_a_value_moves_no_end_of_the_interval() -> None:
+    summary = statistics.summarise(table_of([[[1.0], [np.nan], [3.0]]], list("xyz")))
+    assert (summary.low[0, 0], summary.high[0, 0]) == (1.0, 3.0)
+
+
 def test_a_single_case_has_no_interval() -> None:
     summary = statistics.summarise(table_of([[[1.0], [2.0], [6.0]]], ["x", "x", "x"]))
     assert np.isnan(summary.low[0, 0])
