@@ -63,6 +63,34 @@ def test_a_comparison_counts_cases_and_not_only_slices() -> None:
     assert np.isnan(found.p_cases)
 
 
+def test_comparisons_are_those_of_common_pairs_and_ranked_metrics_and_are_corrected_together() -> None:
+    rng = np.random.default_rng(11)
+    cases = list("abbcccdddeeefffff")
+    values = rng.normal(size=(3, len(cases), 3))
+    values[1, [4, 9], 0] = np.nan
+    values[2, :, 2] = np.nan
+    values[:, 0, 0] = 0.25  # in case a nothing differs
+    values[:2, 5, 2] = np.nan
+    table = table_of(values, cases, ("net", "max", "average"), ("vif", "en", "mse"))
+    found = compare(table, "net", [column(k) for k in table.metrics])
+    assert [(c.method, c.metric, c.pairs) for c in found] == [
+        ("max", "vif", 15), ("max", "mse", 16), ("average", "vif", 17),
+    ]  # fmt: skip
+    for c in found:
+        gap = (
+            values[0, :, table.metrics.index(c.metric)] - values[table.row(c.method), :, table.metrics.index(c.metric)]
+        )
+        there = np.isfinite(gap)
+        merit = -gap if c.metric == "mse" else gap
+        means = [np.nanmean(merit[[p for p, case in enumerate(cases) if case == name]]) for name in "abcdef"]
+        assert c.difference == pytest.approx(gap[there].mean())
+        assert c.low < c.difference < c.high
+        assert c.p == pytest.approx(signed_rank(merit[there]))
+        assert (c.cases, c.better_cases) == (6, sum(m > 0 for m in means))
+        assert c.p_cases == pytest.approx(signed_rank(np.array(means)))
+    assert [c.p_holm for c in found] == pytest.approx(holm([c.p for c in found]))
+
+
 def test_six_cases_are_tested_over_cases() -> None:
     values = np.linspace(0.1, 0.6, 6)
     table = table_of([(values + 0.1 + values / 9)[:, None], values[:, None]], list("abcdef"), ("net", "max"))

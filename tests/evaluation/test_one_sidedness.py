@@ -31,6 +31,12 @@ def test_the_weaker_source_is_given_with_what_the_average_rule_leaves_of_it() ->
     assert weaker_source(table) == [(0, 0.2, 0.2), (1, 0.3, 0.4), (0, 0.1, 0.2)]
 
 
+def test_only_pairs_with_both_sources_of_both_methods_tell_the_weaker_source() -> None:
+    values = [[[0.1, 0.9], [0.8, np.nan], [0.9, 0.9]], [[0.2, 0.4], [0.2, 0.4], [np.nan, 0.4]]]
+    table = table_of(values, list("abc"), ("net", "average"), ("vif_a", "vif_b"))
+    assert weaker_source(table)[0] == pytest.approx((0, 0.1, 0.2))
+
+
 def test_the_weaker_source_over_groups_weighs_each_group_alike_and_needs_all_of_them() -> None:
     values = [[[0.1, 0.9]] * 3 + [[0.5, 0.9]], [[0.2, 0.4]] * 4, [[0.3, 0.5]] * 3 + [[np.nan, np.nan]]]
     table = table_of(values, list("abcd"), ("net", "average", "partly"), ("vif_a", "vif_b"), "GGGH")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -111,7 +113,10 @@ def test_ranks_follow_the_direction_of_the_metric() -> None:
 
 
 def test_only_methods_that_are_allowed_are_best_and_equal_digits_share() -> None:
-    mean = np.array([[0.9], [0.8], [0.7], [0.6], [0.6004], [0.5]])
+    mean = np.array([[0.9], [0.8], [0.7], [0.6], [0.6004], [0.59]])
     allowed = [False, False, False, True, True, True]
     assert statistics.best_methods(mean, [column("vif")], allowed) == [frozenset({3, 4})]
     assert statistics.best_methods(mean, [column("en")], allowed) == [frozenset()]
+    assert statistics.best_methods(mean, [column("vif")], [False] * 6) == [frozenset()]
+    lower = statistics.best_methods(mean, [column("mse")], [True] * 6)
+    assert lower == [frozenset({5})]
