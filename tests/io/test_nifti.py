@@ -205,6 +205,57 @@ def test_time_series_is_refused_until_a_frame_is_chosen(tmp_path):
         load_volume(tmp_path / "t.nii", frame=3)
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.hdr"])
+def test_second_version_of_nifti_reads(tmp_path, name):
+    array, kind = (
+        RNG.normal(size=(4, 3, 5)).astype(np.float32),
+        nibabel.Nifti2Pair if "hdr" in name else nibabel.Nifti2Image,
+    )
+    nibabel.save(kind(array, oblique()), tmp_path / name)
+    volume = load_volume(tmp_path / name)
+    np.testing.assert_array_equal(volume.array, array)
+    assert far_corner_error(volume.affine, oblique(), array.shape) < 1e-9
+
+
+def test_slope_and_intercept_are_applied_to_every_frame(tmp_path):
+    stored = np.arange(24, dtype=np.int16).reshape(2, 2, 2, 3)
+    image = bytearray(nibabel.Nifti1Image(stored, np.eye(4)).to_bytes())
+    image[112:120] = np.array([0.5, -3.0], "<f4").tobytes()
+    (tmp_path / "t.nii").write_bytes(image)
+    values = stored * 0.5 - 3.0
+    np.testing.assert_array_equal(load_volume(tmp_path / "t.nii", frame=2).array, values[..., 2])
+    np.testing.assert_allclose(load_volume(tmp_path / "t.nii", frame="mean").array, values.mean(axis=-1), rtol=1e-6)
+
+
+def test_a_series_of_colour_volumes_is_chosen_from(tmp_path):
+    rgb = RNG.integers(0, 256, (3, 2, 4, 2, 3), dtype=np.uint8)
+    voxels = rgb.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "t.nii")
+    with pytest.raises(InputError, match="2 volumes"):
+        load_volume(tmp_path / "t.nii")
+    np.testing.assert_array_equal(load_volume(tmp_path / "t.nii", frame=1).array, rgb[:, :, :, 1])
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 4)])
+def test_of_a_single_volume_only_the_first_frame_exists(tmp_path, shape):
+    rgb = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    for name, voxels in (
+        ("colour.nii", rgb.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]), ("grey.nii", rgb[..., 0]),
+    ):  # fmt: skip
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / name)
+        for frame in (None, 0, "mean"):
+            assert load_volume(tmp_path / name, frame=frame).array.shape[:3] == (*shape, 1)[:3]
+        with pytest.raises(UsageError, match=r"frame 1 .* does not exist"):
+            load_volume(tmp_path / name, frame=1)
+    np.testing.assert_array_equal(load_volume(tmp_path / "colour.nii").array.reshape(rgb.shape), rgb)
+
+
+def test_a_vector_of_one_component_is_a_volume(tmp_path):
+    array = RNG.normal(size=(3, 2, 4, 1, 1)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "v.nii")
+    np.testing.assert_array_equal(load_volume(tmp_path / "v.nii").array, array[..., 0, 0])
+
+
 def test_fourth_axis_of_one_is_a_volume(tmp_path):
     nibabel.save(nibabel.Nifti1Image(np.ones((2, 3, 4, 1), np.float32), np.eye(4)), tmp_path / "t.nii")
     assert load_volume(tmp_path / "t.nii").array.shape == (2, 3, 4)
@@ -251,11 +302,18 @@ def test_disagreeing_qform_is_said(tmp_path):
     assert "disagree" in volume.notes["warnings"][0]
 
 
-def test_lengths_in_metres_become_millimetres(tmp_path):
-    image = nibabel.Nifti1Image(np.ones((2, 3, 4), np.float32), np.diag([0.002, 0.002, 0.003, 1]))
-    image.header.set_xyzt_units("meter")
+@pytest.mark.parametrize(("unit", "millimetres"), [("meter", 1e3), ("micron", 1e-3), ("mm", 1.0), ("unknown", 1.0)])
+def test_lengths_become_millimetres(tmp_path, unit, millimetres):
+    affine = np.diag([2.0, 2.0, 3.0, 1])
+    affine[:3, 3] = (5, -6, 7)
+    affine[:3] /= millimetres
+    image = nibabel.Nifti1Image(np.ones((2, 3, 4), np.float32), affine)
+    image.header.set_xyzt_units(unit, "sec")
     nibabel.save(image, tmp_path / "a.nii")
-    np.testing.assert_allclose(load_volume(tmp_path / "a.nii").geometry.spacing_mm, (2, 2, 3), rtol=1e-6)
+    volume = load_volume(tmp_path / "a.nii")
+    np.testing.assert_allclose(volume.geometry.spacing_mm, (2, 2, 3), rtol=1e-6)
+    np.testing.assert_allclose(volume.affine[:3, 3], (5, -6, 7), rtol=1e-6)
+    assert ("warnings" in volume.notes) == (millimetres != 1)
 
 
 def test_zero_spacing_is_refused(tmp_path):

@@ -82,7 +82,10 @@ def test_intensity_is_the_distance_to_the_brighter_source(ramps):
 
 def test_gradient_wants_each_direction_of_the_source_that_is_stronger_in_it(ramps):
     a, b = ramps
-    assert losses.gradient(a + b, a, b).item() == pytest.approx(0, abs=1e-6)
+    for falling in ((), (2,), (3,), (2, 3)):
+        first, second = a.flip(falling), b.flip(falling)
+        assert losses.gradient(first + second, first, second).item() == pytest.approx(0, abs=1e-6)
+        assert losses.gradient(first + second, second, first).item() == pytest.approx(0, abs=1e-6)
     downwards = 8 * 0.002 * 15 / 16  # half of that at the first and the last row
     assert losses.gradient(a, a, b).item() == pytest.approx(downwards / 2, rel=1e-4)
     assert losses.gradient(a - b, a, b).item() == pytest.approx(downwards, rel=1e-4)
@@ -94,12 +97,14 @@ def test_edges_and_contours_of_a_ramp_that_is_lost(ramps):
     rises = [0.004 * 2**k for k in range(3)]
     inner = [1 - 2 / (32 / 2**k) for k in range(3)]  # the first and the last column see half of it
     lengths = [r * (w + (1 - w) / 2) for r, w in zip(rises, inner, strict=True)]
-    assert losses.edges(flat, a, flat).item() == pytest.approx(sum(lengths), rel=1e-3)
+    for pair in ((a, flat), (flat, a)):
+        assert losses.edges(flat, *pair).item() == pytest.approx(sum(lengths), rel=1e-3)
     shares = [
         w * 8 * r / (8 * r + losses.FAINT) + (1 - w) * 4 * r / (4 * r + losses.FAINT)
         for r, w in zip(rises[:2], inner, strict=False)
     ]
-    assert losses.contours(flat, a, flat).item() == pytest.approx(sum(shares) / 2, rel=1e-3)
+    for pair in ((a, flat), (flat, a)):
+        assert losses.contours(flat, *pair).item() == pytest.approx(sum(shares) / 2, rel=1e-3)
 
 
 def test_edges_want_the_stronger_source_whole(images):
