@@ -27,6 +27,13 @@ def test_ssim_and_vif_agree_with_the_metrics(images):
     assert losses.vif(b, fused).item() == pytest.approx(scores["vif_b"], rel=1e-3)
 
 
+def test_ssim_of_dark_pictures_agrees_with_the_metric(images):
+    a, b = (torch.round(6 * x) / 255 for x in images)
+    score = compute(*(255 * x[0, 0].double().numpy() for x in (a, b, b)), names=["ssim_a"])["ssim_a"]
+    assert 0.1 < score < 0.9
+    assert losses.ssim(a, b).item() == pytest.approx(score, rel=1e-3)
+
+
 def test_identical_pictures_cost_nothing(images):
     a, _ = images
     parts = losses.components(a, a, a, torch.tensor([0.5]))
@@ -134,6 +141,17 @@ def test_instability_is_the_change_beyond_that_of_the_sources(images):
     jumping = torch.cat([a, a + 0.25])
     assert losses.instability(jumping, first, second, 1).mean().item() == pytest.approx(0.2, abs=1e-6)
     assert not losses.instability(jumping, first, second, 0).any()
+
+
+def test_instability_compares_the_last_samples_with_the_first():
+    fused, first, second = torch.rand(3, 5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    beyond = []
+    for k in range(2):
+        f, a, b = ((x[3 + k] - x[k]).abs() for x in (fused, first, second))
+        beyond.append((f - torch.maximum(a, b)).clamp(min=0).mean().item())
+    found = losses.instability(fused, first, second, 2)
+    assert found.shape == (5,)
+    assert found.mean().item() == pytest.approx(sum(beyond) / 2, rel=1e-5)
 
 
 def test_contours_count_faint_structure_as_much_as_strong(images):
