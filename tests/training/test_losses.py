@@ -44,6 +44,7 @@ def test_a_copy_is_out_of_balance_and_the_emphasis_says_which_source_counts(imag
     a, b = images
     copy = losses.components(a, a, b, torch.tensor([0.5]))
     assert copy["balance"].item() > 0.5
+    assert losses.components(b, a, b, torch.tensor([0.5]))["balance"].item() > 0.5
     only_a, only_b = (losses.components(a, a, b, torch.tensor([e]))["vif"].item() for e in (1.0, 0.0))
     assert only_a < 0.01
     assert only_b > 0.5
@@ -176,6 +177,7 @@ def test_one_sided_is_what_a_copy_lacks_of_the_other_source(images):
 def test_only_the_components_asked_for_are_worked_out(images):
     a, b = images
     assert set(losses.components(a, a, b, torch.tensor([0.5]), names=["edges", "ssim"])) == {"edges", "ssim"}
+    assert set(losses.components(a, a, b, torch.tensor([0.5]), names=["vif"])) == {"vif"}
     assert set(losses.components(a, a, b, torch.tensor([0.5]))) == set(losses.NAMES)
 
 

@@ -37,3 +37,16 @@ def test_the_warm_up_is_linear(config):
     warm = replace(config, warmup=10, steps=100)
     assert [rate(warm, s, 4) for s in (0, 4, 9)] == pytest.approx([1e-4, 5e-4, 1e-3])
     assert rate(warm, 10, 4) == pytest.approx(1e-3)
+
+
+def test_the_cosine_begins_after_the_warm_up_and_ends_with_the_run(config):
+    warm = replace(config, warmup=10, steps=110, schedule="cosine", final_share=0.2)
+    top = warm.learning_rate
+    assert rate(warm, 35, 4) == pytest.approx(top * (0.6 + 0.4 * 0.5**0.5))
+    assert rate(warm, 60, 4) == pytest.approx(top * 0.6)
+    assert rate(warm, 110, 4) == rate(warm, 500, 4) == pytest.approx(top * 0.2)
+
+
+def test_an_epoch_of_few_pairs_has_a_step(config):
+    few = replace(config, batch=4, microbatches=2, epochs=3)
+    assert [length(few, pairs) for pairs in (1, 8, 15, 16)] == [3, 3, 3, 6]
