@@ -16,6 +16,7 @@ from upfusion_med.evaluation.reader_measures import (
     measure,
     read_colour_scales,
 )
+from upfusion_med.metrics import reader, uptake_reading
 
 from .conftest import disc, warm
 
@@ -104,6 +105,47 @@ def test_what_no_source_explains_is_measured_before_colours() -> None:
 def test_pairs_that_are_not_medical_have_no_readers_measures() -> None:
     values = measure(disc(1), Sources(disc(1), disc(2), Modality.INFRARED), READER_KEYS, Composition.GAMUT)
     assert all(math.isnan(v) for v in values.values())
+
+
+def test_measures_of_uptake_compare_what_is_shown_with_what_is_there() -> None:
+    a, b, fused = painted(1), disc(9), disc(4)
+    sources = Sources.of(a, b, Modality.PET, {"s": SCALE})
+    values = measure(fused, sources, READER_KEYS, Composition.YCBCR)
+    picture = colour_picture(fused, a, Composition.YCBCR)
+    true, shown = (uptake_reading.read_back(x, SCALE) for x in (a, picture))
+    hue = uptake_reading.read_back_by_hue(picture, SCALE)
+    hot = uptake_reading.hot_pixels(true)
+    expected = {
+        "uptake_error": uptake_reading.uptake_error(true, shown),
+        "uptake_error_hue": uptake_reading.uptake_error(true, hue),
+        "hot_uptake_lost": uptake_reading.hot_uptake_lost(true, shown),
+        "uptake_order_kept": uptake_reading.uptake_order_kept(true, shown, true > 0),
+        "darker_when_hotter": uptake_reading.darker_when_hotter(true, grey(picture)),
+        "hot_contrast": uptake_reading.hot_contrast(picture, a, hot, true > 0).kept,
+        "tissue_level": reader.tissue_level(grey(picture), b),
+        "mri_edges_kept": reader.mri_edges_kept(grey(picture), b),
+        "background_level": reader.background_level(grey(picture), grey(a), b),
+        "zero_background_touched": reader.zero_background_touched(grey(picture), grey(a), b),
+    }
+    assert {key: values[key] for key in expected} == pytest.approx(expected)
+    assert expected["uptake_error"] > 1 and expected["uptake_order_kept"] < 0.99
+
+
+def test_palettes_are_read_by_name_in_the_order_of_their_index(tmp_path: Path) -> None:
+    rows = [
+        "map,index,r,g,b",
+        "warm,10,255,250,1",
+        "cold,0,0,0,9",
+        "warm,0,0,1,2",
+        "warm,9,30.5,20,10",
+        "cold,1,0,0,99",
+    ]
+    (tmp_path / "colour_scale.csv").write_text("\n".join(rows), encoding="utf-8-sig")
+    scales = read_colour_scales(tmp_path)
+    assert {name: scale.tolist() for name, scale in scales.items()} == {
+        "warm": [[0, 1, 2], [30.5, 20, 10], [255, 250, 1]],
+        "cold": [[0, 0, 9], [0, 0, 99]],
+    }
 
 
 def test_a_file_of_palettes_without_its_columns_is_refused(tmp_path: Path) -> None:
