@@ -81,6 +81,15 @@ def test_alpha_blending_needs_no_network_and_says_so(study, tmp_path):
     assert "Network: none: alpha blending, 0.5 functional." in done.stdout
 
 
+@pytest.mark.parametrize("progress", ["none", "json"])
+def test_options_without_an_effect_are_told(study, tmp_path, progress):
+    options = ("--modality", "pet", "--blend", "alpha", "--mri-brightness", 0.5, "--deidentify", "--progress", progress)
+    done = upfusion("fuse", *study, "--output", tmp_path / "out", *options)
+    said = done.stdout if progress == "json" else done.stderr
+    assert "--mri-brightness had no effect" in said
+    assert "--deidentify had no effect: no DICOM was written." in said
+
+
 def test_quiet_says_nothing(study, tmp_path):
     done = upfusion("fuse", *study, "--output", tmp_path / "out", "--quiet", "--format", "nrrd")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

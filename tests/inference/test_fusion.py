@@ -288,7 +288,7 @@ def test_pictures_get_no_attribution_and_say_so(tmp_path):
     settings = FuseSettings(modality="infrared", attribution=True)
     result = fuse(tmp_path / "vi.png", tmp_path / "ir.png", settings, backend=MaximumBackend())
     assert result.attribution is None
-    assert "The attribution is made of volumes; there is none of pictures." in result.report["warnings"]
+    assert "--attribution had no effect: it is made for volumes." in result.report["warnings"]
 
 
 def test_other_frames_of_reference_are_taken_as_one_only_where_the_user_says_so(study):

@@ -334,8 +334,10 @@ def run(
         files = result.save(output, formats, force=force, deidentify=deidentify, burn_in_note=burn_in_note)
         progress.advance()
     report = result.report
+    idle = result.idle_options(formats, deidentify=deidentify, burn_in_note=burn_in_note)
+    warnings = [*report["warnings"], *idle]
     if isinstance(progress, JsonProgress):
-        for warning in report["warnings"]:
+        for warning in warnings:
             progress.tell("warning", text=warning)
         progress.tell("result", files=[str(file) for file in files], notice=NOT_FOR_DIAGNOSTIC_USE)
         return
@@ -347,7 +349,7 @@ def run(
     typer.echo(f"Alignment: {report['alignment']['how']}.")
     took = f", {report['seconds']['network']} s" if "network" in report["seconds"] else ""
     typer.echo(f"Colour: {report['colour']}. Network: {report['network'].get('model')}{took}.")
-    for warning in report["warnings"]:
+    for warning in warnings:
         typer.secho(f"Warning: {warning}", fg="yellow", err=True)
     typer.echo("\n".join(str(f) for f in files))
     typer.secho("Not for diagnostic use.", bold=True)

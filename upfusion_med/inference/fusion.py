@@ -27,6 +27,7 @@ from upfusion_med.inference.attribution import attribution
 from upfusion_med.inference.backends.base import Backend, FloatArray
 from upfusion_med.inference.backends.choice import backend_for
 from upfusion_med.inference.clock import Clock
+from upfusion_med.inference.idle_settings import idle_settings
 from upfusion_med.inference.modality_choice import ModalityChoice, choose_modality, order_doubt
 from upfusion_med.inference.preparation import Prepared, paint, prepare
 from upfusion_med.inference.report import build_report
@@ -223,8 +224,7 @@ def prepare_study(
         prepared.facts["warnings"].append(_TWO_PATIENTS)
     if swapped := order_doubt(mri, mri_path, path):
         prepared.facts["warnings"].append(swapped)
-    if settings.attribution and mri.is_picture:
-        prepared.facts["warnings"].append("The attribution is made of volumes; there is none of pictures.")
+    prepared.facts["warnings"] += idle_settings(settings, functional, choice.modality, prepared)
     return Study(mri, functional, choice, prepared, settings, mri_study, functional_study)
 
 

@@ -122,6 +122,22 @@ class FusionResult:
         first, second = ("visible", "infrared image") if of_infrared else ("MRI", "functional image")
         return [f"Origin of the detail: blue from the {first}, orange from the {second}, grey from both."]
 
+    def idle_options(
+        self, formats: Iterable[OutputFormat | str] | str, *, deidentify: bool = False, burn_in_note: bool = False
+    ) -> list[str]:
+        """Sentences about options of `save` that have no effect on this result."""
+        wanted, told = set(OutputFormat.named(formats)), []
+        if self.volume.is_picture and wanted != set(DEFAULT_FORMATS):
+            told = [
+                f"--format {f.value} had no effect: pictures are written as PNG." for f in wanted - {OutputFormat.PNG}
+            ]
+        dicom = [] if self.volume.is_picture else [f for f in wanted if f.is_dicom]
+        if deidentify and not dicom:
+            told.append("--deidentify had no effect: no DICOM was written.")
+        if burn_in_note and not set(dicom) - {OutputFormat.PARAMETRIC_MAP}:
+            told.append("--burn-in-note had no effect: no DICOM in colours was written.")
+        return sorted(told)
+
     def attribution_colours(self) -> NDArray[np.uint8]:
         """(I, J, K, 3) overlay of the attribution on the luminance of the fused colours.
 
