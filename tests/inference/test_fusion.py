@@ -363,13 +363,18 @@ def test_outside_the_functional_field_of_view_alpha_blending_leaves_the_mri_alon
 
 
 @pytest.mark.parametrize(
-    ("window", "words"), [((1e6, 2e6), "shows nothing: the values go from"), ((-9, -8), "100 % of all voxels")]
+    ("window", "words"),
+    [
+        ((1e6, 2e6), "shows nothing: the values go from"),
+        ((-9, -8), "100 % of all voxels"),
+        ((0, 1e5), "the largest value reaches"),
+    ],
 )
 def test_a_window_in_another_unit_is_warned_of(study, window, words):
     settings = FuseSettings(modality=Modality.PET, mri_window=window, functional_window=window)
     warnings = fuse(*study, settings, backend=MaximumBackend()).report["warnings"]
     assert [w.split(":")[0] for w in warnings if words in w] == ["MRI", "Functional"]
-    usual = FuseSettings(modality=Modality.PET, mri_window=(0, 300), functional_window=(0, 5))
+    usual = FuseSettings(modality=Modality.PET, mri_window=(0, 300), functional_window=(0, 100))
     assert not any("Check its unit" in w for w in fuse(*study, usual, backend=MaximumBackend()).report["warnings"])
 
 

@@ -27,6 +27,7 @@ from upfusion_med.inference.attribution import attribution
 from upfusion_med.inference.backends.base import Backend, FloatArray
 from upfusion_med.inference.backends.choice import backend_for
 from upfusion_med.inference.clock import Clock
+from upfusion_med.inference.doubtful_pair import pair_doubts
 from upfusion_med.inference.idle_settings import idle_settings
 from upfusion_med.inference.modality_choice import ModalityChoice, choose_modality, order_doubt
 from upfusion_med.inference.preparation import Prepared, paint, prepare
@@ -224,6 +225,7 @@ def prepare_study(
         prepared.facts["warnings"].append(_TWO_PATIENTS)
     if swapped := order_doubt(mri, mri_path, path):
         prepared.facts["warnings"].append(swapped)
+    prepared.facts["warnings"] += pair_doubts(mri, functional, choice.modality)
     prepared.facts["warnings"] += idle_settings(settings, functional, choice.modality, prepared)
     return Study(mri, functional, choice, prepared, settings, mri_study, functional_study)
 

@@ -55,6 +55,8 @@ _EMISSION_HIGH_PERCENTILE = 99.95
 
 #: Share of the voxels at the top of a window above which it is worth a warning: no tissue of interest is that large.
 _MOST_SATURATED = 0.5
+#: Share of a window that the largest value must reach; one of 5 SUV is dim, not black, in a window of 0 to 100.
+_LEAST_REACHED = 0.05
 
 
 def window_doubt(volume: Volume, chosen: Window) -> str:
@@ -63,6 +65,12 @@ def window_doubt(volume: Volume, chosen: Window) -> str:
     values = f"the values go from {low:g} to {high:g} {volume.units}".rstrip()
     if high <= chosen.low:
         return f"The window {chosen.low:g} to {chosen.high:g} shows nothing: {values}. Check its unit."
+    reached = (high - chosen.low) / (chosen.high - chosen.low)
+    if reached < _LEAST_REACHED:
+        return (
+            f"In the window {chosen.low:g} to {chosen.high:g} the largest value reaches {100 * reached:.2g} % of its "
+            f"top: {values}. Check its unit."
+        )
     saturated = float((volume.array >= chosen.high).mean())
     if saturated > _MOST_SATURATED:
         return (
