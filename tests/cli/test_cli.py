@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,15 @@ def test_help_and_version_do_not_wait_for_heavy_imports():
         shown = upfusion(*command, "--help")
         assert shown.returncode == 0
         assert "Usage" in shown.stdout
+
+
+@pytest.mark.parametrize("command", ["fuse", "benchmark", "train", "ablate"])
+def test_help_fills_the_lines_of_a_terminal(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = upfusion(command, "--help").stdout.split("Arguments")[0].splitlines()[3:]
+    for line, following in pairwise(lines):
+        is_prose = line[1:2].strip() and following[1:2].strip() and not line.endswith(":")
+        assert not is_prose or len(line.rstrip()) + len(following.split()[0]) >= 79, line
 
 
 def test_fuse_writes_the_result_and_says_what_was_done(study, tmp_path):

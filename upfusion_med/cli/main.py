@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect as inspection
+import re
 import signal
 import sys
 import threading
@@ -78,6 +80,20 @@ app.add_typer(weights.app, name="weights", help="Convert published weights, expo
 app.add_typer(
     bench.app, name="bench", help="Measure this package: speed, metrics, networks, volumes.", no_args_is_help=True
 )
+
+
+def _let_help_flow(commands: typer.Typer) -> None:
+    """Take the line breaks of the source out of the help, which Rich would keep; indented lines are examples."""
+    for command in commands.registered_commands:
+        if command.callback is not None:
+            words = inspection.cleandoc(command.help or command.callback.__doc__ or "")
+            command.help = re.sub(r"(?<=\S)\n(?=\S)", " ", words)
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _let_help_flow(group.typer_instance)
+
+
+_let_help_flow(app)
 
 
 @contextmanager
