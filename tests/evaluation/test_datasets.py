@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,26 @@ def test_folders_are_found_as_people_download_them(tmp_path: Path, name: str, a:
 @pytest.mark.parametrize("data", DATA_SETS, ids=lambda d: d.name)
 def test_a_folder_of_something_else_is_refused_with_what_was_expected(tmp_path: Path, data) -> None:
     (tmp_path / "notes").mkdir()
-    with pytest.raises(InputError, match=f"does not look like {data.title}; expected the folders"):
+    with pytest.raises(InputError, match=f"does not look like {data.title}; expected the folders") as told:
         find_pairs(data, tmp_path)
+    assert "{" not in str(told.value)
 
 
 def test_one_side_alone_is_named(tmp_path: Path) -> None:
     save(tmp_path / "test" / "vi" / "1.png", disc(0))
     with pytest.raises(InputError, match="test/vi is there, but not its partner test/ir"):
         find_pairs(get_data_set("msrs"), tmp_path)
+
+
+def test_the_split_of_the_atlas_can_be_written_as_the_page_says(tmp_path: Path, monkeypatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    names = {"CT": ("16009", "2004"), "PET": ("41050", "25040", "sa_21"), "SPECT": ("9010", "36011", "3005", "cdd_44")}
+    for kind, pictures in names.items():
+        for k, name in enumerate(pictures):
+            for side in (kind, "MRI"):
+                save(tmp_path / "harvard" / f"{kind}-MRI" / side / f"{name}.png", disc(k))
+    monkeypatch.chdir(tmp_path)
+    exec(next(code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "splits.csv" in code), {})
+    found = find_pairs(get_data_set("harvard"), tmp_path / "harvard", "test")
+    assert [p.name for p in found.pairs] == ["16009", "41050", "sa_21", "36011", "9010", "cdd_44"]
+    assert not found.failures and not found.notes

@@ -8,6 +8,8 @@ import pytest
 
 from upfusion_med.core import InputError, Modality
 from upfusion_med.evaluation.columns import READER_KEYS
+from upfusion_med.evaluation.datasets import get_data_set
+from upfusion_med.evaluation.pair_search import find_pairs
 from upfusion_med.evaluation.picture_levels import grey, read_levels
 from upfusion_med.evaluation.reader_measures import (
     Composition,
@@ -15,8 +17,10 @@ from upfusion_med.evaluation.reader_measures import (
     colour_picture,
     measure,
     read_colour_scales,
+    scales_of,
 )
 from upfusion_med.metrics import reader, uptake_reading
+from upfusion_med.transforms.pseudo_colour import get_palette
 
 from .conftest import disc, warm
 
@@ -153,6 +157,16 @@ def test_a_file_of_palettes_without_its_columns_is_refused(tmp_path: Path) -> No
     (tmp_path / "colour_scale.csv").write_text("name,r\nx,1\n")
     with pytest.raises(InputError, match="expected the columns map, index, r, g, b"):
         read_colour_scales(tmp_path)
+
+
+def test_the_uptake_of_a_downloaded_atlas_is_read_by_its_known_palettes(atlas: Path) -> None:
+    pairs = find_pairs(get_data_set("harvard"), atlas)
+    a = get_palette("rainbow").colours[disc(3) // 2].astype(np.uint8)
+    sources = Sources.of(a, disc(4), Modality.PET, scales_of(pairs))
+    assert sources.uptake is not None
+    np.testing.assert_allclose(sources.uptake, (disc(3) // 2) / 127)
+    (atlas / "colour_scale.csv").write_text("map,index,r,g,b\nown,0,0,0,0\nown,1,255,255,255\n")
+    assert list(scales_of(pairs)) == ["own"]
 
 
 @pytest.mark.shared

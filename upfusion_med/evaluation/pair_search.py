@@ -48,8 +48,9 @@ def find_pairs(data: DataSet, root: Path, split: str | None = None) -> PairList:
             failures += alone
     _refuse_names_of_two_splits(pairs)
     if not pairs and not failures:
-        tried = "; ".join(f"{x} and {y}" for group in data.groups for x, y in group.layouts)
-        raise InputError(f"{root} does not look like {data.title}; expected the folders {tried} below it.")
+        tried = "; or ".join(f"{x} and {y}" for group in data.groups for x, y in group.layouts)
+        tried = tried.replace(SPLIT_FIELD, parts[0])
+        raise InputError(f"{root} does not look like {data.title}; expected the folders {tried} in it.")
     wanted = split or (data.splits[0] if marked and data.splits else EVERYTHING)
     if split not in (None, EVERYTHING) and not marked:
         raise UsageError(

@@ -28,6 +28,8 @@ _OF_SCALE = frozenset(
 )
 #: File with the palettes of a set's pictures, beside its folders: map, index, r, g, b.
 SCALE_FILE = "colour_scale.csv"
+#: Palettes of the Whole Brain Atlas, where there is no such file: a download has none.
+ATLAS_PALETTES = ("rainbow", "warm")
 
 #: (N, 3) colours from no uptake to the most.
 ColourScale = NDArray[np.float64]
@@ -133,14 +135,16 @@ def read_colour_scales(root: Path) -> dict[str, ColourScale]:
 
 
 def scales_of(pairs: PairList) -> dict[str, ColourScale]:
-    """The palettes that pictures A of a run may be drawn with: the set's, and the table for those drawn anew.
+    """The palettes that pictures A may be drawn with: the set's, else those of the atlas; and that of A drawn anew.
 
     Raises:
         InputError: see `read_colour_scales`.
     """
     from upfusion_med.transforms.luts import PICTURE_LUT, get_lut
+    from upfusion_med.transforms.pseudo_colour import get_palette
 
     scales = read_colour_scales(pairs.root) if pairs.root is not None else {}
+    scales = scales or {name: get_palette(name).colours for name in ATLAS_PALETTES}
     return scales if pairs.colours == KEEP else {**scales, PICTURE_LUT: get_lut(PICTURE_LUT).table * 255.0}
 
 
