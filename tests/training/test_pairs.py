@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from upfusion_med.core import InputError
+from upfusion_med.core import InputError, UsageError
 from upfusion_med.evaluation.picture_levels import read_levels
 from upfusion_med.training.configuration import read_config
 from upfusion_med.training.pairs import PairOnDisk, TrainingPair, find_pairs, held_in_memory, read_luminance
@@ -34,6 +34,19 @@ def llvip(tmp_path: Path) -> Path:
 def test_frames_of_one_llvip_camera_are_one_scene(llvip):
     found = find_pairs(llvip / "LLVIP/visible/train", llvip / "LLVIP/infrared/train", scene_prefix=2)
     assert [p.scene for p in found] == ["01", "01", "02", "03"]
+
+
+def test_files_that_a_mac_adds_are_no_pictures(llvip):
+    for kind in ("visible", "infrared"):
+        (llvip / "LLVIP" / kind / "train" / "._010001.jpg").write_bytes(b"Mac OS X")
+    names = [p.name for p in find_pairs(llvip / "LLVIP/visible/train", llvip / "LLVIP/infrared/train", scene_prefix=2)]
+    assert names == ["010001", "010002", "020001", "030001"]
+
+
+def test_one_folder_for_both_kinds_of_pictures_is_refused(llvip):
+    folder = llvip / "LLVIP" / "visible" / "train"
+    with pytest.raises(UsageError, match="are one folder"):
+        find_pairs(folder, folder / ".." / "train")
 
 
 @pytest.mark.parametrize("recipe", ["paper-llvip", "released-llvip"])

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from upfusion_med.core import InputError
+from upfusion_med.core import InputError, UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -125,13 +125,16 @@ def match_names(visible: Path, infrared: Path) -> dict[str, tuple[Path, Path]]:
     Raises:
         InputError: a folder is missing or has two pictures of one stem, or a picture has no partner; all such names
             are listed.
+        UsageError: both are one folder.
     """
+    if visible.resolve() == infrared.resolve():
+        raise UsageError(f"Visible and infrared pictures are one folder, {visible}; expected two.")
     folders = []
     for folder in (visible, infrared):
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}; expected a folder of pictures.")
         found: dict[str, Path] = {}
-        for file in sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES):
+        for file in sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")):
             other = found.setdefault(file.stem, file)
             if other is not file:
                 raise InputError(f"{folder} holds {other.name} and {file.name}; expected one picture of a name.")
