@@ -119,6 +119,11 @@ def test_a_run_without_any_usable_pair_is_an_error(folders: Path) -> None:
         (("folders", "--a", "a", "--b", "b", "--model", "nosuch"), "no model 'nosuch'"),
         (("folders", "--a", "a", "--b", "b", "--fused", "average=fused"), "Two methods are called 'average'"),
         (("msrs", "--root", ".", "--pairs", "baseline", "--split", "test"), "both given"),
+        (("msrs", "--root", ".", "--slices"), "for the set 'folders'"),
+        (("msrs", "--root", ".", "--modality", "ct"), "for the set 'folders'"),
+        (("folders", "--a", "a", "--b", "b", "--split", "test"), "has no splits"),
+        (("folders", "--a", "a", "--b", "./a"), "are one folder, a; expected two"),
+        (("folders", "--a", "a", "--b", "b", "--prompt", "mri_pet"), "none is in this run"),
         (("folders", "--a", "a", "--b", "b", "--seed", "-1"), "The seed is -1; expected 0 or more"),
     ],
 )

@@ -42,6 +42,10 @@ def test_sections_are_the_groups_and_both_pools(results: Results) -> None:
     assert [s.name for s in results.sections] == ["CT-MRI", "PET-MRI", POOLED_PAIRS, POOLED_GROUPS]
     assert [s.pairs for s in results.sections] == [3, 3, 6, 6]
     assert results.sections[2].about.startswith("6 pairs of 4 independent cases")
+    table = results.table
+    one = replace(table, pairs=table.pairs[:1], values=table.values[:, :1], scored=table.scored[:, :1])
+    only = build_results(one, results.pairs, title="One pair")
+    assert only.sections[0].about.startswith("1 pair of 1 independent case;")
 
 
 def test_the_spreadsheet_holds_every_score(results: Results) -> None:

@@ -140,11 +140,17 @@ def choose_pairs_of_run(
     if data.strip().lower() == FOLDERS:
         if a is None or b is None or root is not None:
             raise UsageError("The set 'folders' needs --a and --b, and takes no --root.")
+        if split is not None:
+            raise UsageError("The set 'folders' has no splits; leave --split out, or name the pairs (--pairs FILE).")
         found = pairing.pairs_of_folders(datasets.folder_pair("pairs", modality, slices=slices), a, b)
     else:
         kind = datasets.get_data_set(data)
         if root is None or a is not None or b is not None:
             raise UsageError(f"The set '{kind.name}' needs --root, and takes no --a or --b.")
+        if slices or modality is not Modality.INFRARED:
+            raise UsageError(
+                f"--slices and --modality are for the set 'folders'; what '{kind.name}' shows is known. Leave them out."
+            )
         if pairs is not None and split is not None:
             raise UsageError(
                 "--pairs and --split were both given; a list of pairs may stand in any split; leave one out."
@@ -183,7 +189,7 @@ def choose_methods(
     """Networks first, then folders of results, then rules; the average rule always comes along, as the bound.
 
     Raises:
-        UsageError: an unknown rule, or NAME=DIR without a name.
+        UsageError: an unknown rule, NAME=DIR without a name, or a prompt without a network.
     """
     from upfusion_med.evaluation.methods import FolderMethod, RuleMethod, model_method, named
     from upfusion_med.evaluation.rules import BOUND, RULES
@@ -191,6 +197,8 @@ def choose_methods(
     wanted = list(RULES) if rules is None else [r for r in dict.fromkeys(rules) if r != NONE]
     if BOUND not in wanted:
         wanted.append(BOUND)
+    if prompt is not None and not models:
+        raise UsageError("--prompt is for networks, and none is in this run; add --model, or leave it out.")
     methods: list[Method] = [model_method(text, prompt, device) for text in models]
     for text in folders:
         name, folder = named(text, "DIR")

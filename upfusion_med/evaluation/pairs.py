@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from upfusion_med.core import InputError, Modality
+from upfusion_med.core import InputError, Modality, UsageError
 from upfusion_med.evaluation.datasets import DataSet, PairGroup
 from upfusion_med.evaluation.picture_levels import PICTURE_SUFFIXES
 
@@ -136,7 +136,10 @@ def pairs_of_folders(data: DataSet, a: Path, b: Path) -> PairList:
 
     Raises:
         InputError: a folder is missing or empty, or no name occurs in both.
+        UsageError: both are one folder.
     """
+    if a.resolve() == b.resolve():
+        raise UsageError(f"Pictures A and pictures B are one folder, {a}; expected two.")
     pairs, failures = match_folders(a, b, data.groups[0], data)
     if not pairs:
         raise InputError(

@@ -220,7 +220,7 @@ def _section(
     of_networks = best_methods(summary.mean, columns, networks)
     return Section(
         name=name,
-        about=f"{total} pairs of {summary.cases} independent cases; {how}.",
+        about=f"{_counted(total, 'pair')} of {_counted(summary.cases, 'independent case')}; {how}.",
         pairs=total,
         scored=scored,
         summary=summary,
@@ -247,6 +247,10 @@ def _line(
     names = [name if side.keeps_both else f"{name}*" for name, side in zip(table.methods, sides, strict=True)]
     values = [float(summary.mean[min(b), k]) if b else float("nan") for k, b in enumerate(best)]
     return Line(name, meaning, tuple(values), tuple(", ".join(names[m] for m in sorted(b)) for b in best))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def protocol_of(pairs: PairList) -> tuple[str, ...]:
