@@ -171,7 +171,7 @@ def test_a_transform_saved_the_wrong_way_round_is_recognised(tmp_path):
 
 def test_unknown_modes_and_pictures_are_refused(tmp_path):
     mri, functional = _study()
-    with pytest.raises(UsageError, match="'affine' is neither auto, never, rigid nor a file"):
+    with pytest.raises(UsageError, match=r"no transform file 'affine'.*words auto, never, rigid"):
         align(mri, functional, "affine")
     with pytest.raises(InputError, match="cannot be read"):
         align(mri, functional, tmp_path / "absent.tfm")

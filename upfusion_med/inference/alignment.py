@@ -100,8 +100,8 @@ def _checked(mode: str | os.PathLike[str], is_picture: bool) -> str | Path:
     path = Path(mode)
     if isinstance(mode, str) and not path.exists():
         raise UsageError(
-            f"The alignment '{mode}' is neither {', '.join(MODES)} nor a file that exists; expected one of these words "
-            "or the path of an ITK transform file."
+            f"There is no transform file '{mode}'; expected the path of an ITK transform file, or one of the words "
+            f"{', '.join(MODES)}. Check the path."
         )
     if is_picture:
         raise UsageError("A transform cannot be applied to pictures: they carry no geometry. Leave it out.")

@@ -111,7 +111,7 @@ def register_rigid(
     if seed < 1:
         raise UsageError(f"The seed is {seed}; expected 1 or more (0 would be another one every time).")
     progress = progress or SilentProgress()
-    pair = RegistrationPair.of(_grey(fixed, "fixed image"), _grey(moving, "moving image"), seed)
+    pair = RegistrationPair.of(_grey(fixed, "fixed image (MRI)"), _grey(moving, "moving image (functional)"), seed)
     starts = list(pair.starts())
     progress.stage("registering", len(starts) + 1 + _HALVES)
 
@@ -218,7 +218,7 @@ def _grey(volume: Volume, name: str) -> Volume:
     if volume.is_picture or min(volume.array.shape[:3]) < _LEAST_VOXELS:
         raise InputError(
             f"The {name} has {' x '.join(str(n) for n in volume.array.shape[:3])} voxels; expected a volume of at "
-            f"least {_LEAST_VOXELS} along each axis to register. Give a transform instead, or leave it as it is."
+            f"least {_LEAST_VOXELS} along each axis to register. Give a transform instead, or do not register them."
         )
     values = luma(volume.array) if volume.is_rgb else volume.array.astype(np.float32, copy=False)
     if not np.isfinite(values).all():
