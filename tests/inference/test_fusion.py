@@ -353,6 +353,14 @@ def test_alpha_blending_mixes_the_colours_and_needs_no_network(study):
     np.testing.assert_array_equal(nothing.volume.array[..., 0], np.rint(255 * nothing.mri.array))
 
 
+@pytest.mark.parametrize(("factor", "warned"), [(1.0, False), (3000.0, True)])
+def test_uptake_in_bq_in_a_window_of_suv_is_warned_of(study, factor, warned):
+    mri, pet = study
+    pet = pet.with_array(np.asarray(pet.array) * np.float32(factor))
+    settings = FuseSettings(modality=Modality.PET, functional_window=(0, 5), blend=Blend.ALPHA)
+    assert any("times the top of the window" in w for w in fuse(mri, pet, settings).report["warnings"]) == warned
+
+
 def test_outside_the_functional_field_of_view_alpha_blending_leaves_the_mri_alone(study):
     mri, pet = study
     half = pet.with_array(np.asarray(pet.array)[..., : pet.array.shape[2] // 2])

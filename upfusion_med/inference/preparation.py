@@ -108,7 +108,7 @@ def prepare(
     kind = Modality.VISIBLE if choice.modality is Modality.INFRARED else Modality.MR
     mri_window = _window(grey, kind, settings.mri_window)
     facts["mri_window"] = mri_window
-    _doubt("MRI", grey, settings.mri_window, mri_window, facts)
+    _doubt("MRI", grey, kind, settings.mri_window, mri_window, facts)
     display_mri = window.apply_window(grey.array, mri_window)
     if choice.modality is Modality.INFRARED:
         return _pictures(display_mri, mri_chroma, aligned, settings, facts)
@@ -134,7 +134,7 @@ def _pictures(
     """An infrared-visible pair: the visible picture gives the colours."""
     infrared = colour.split_rgb(aligned.functional)[0] if aligned.functional.is_rgb else aligned.functional
     scale = _window(infrared, Modality.INFRARED, settings.functional_window)
-    _doubt("Infrared", infrared, settings.functional_window, scale, facts)
+    _doubt("Infrared", infrared, Modality.INFRARED, settings.functional_window, scale, facts)
     facts |= {
         "functional_window": scale,
         "colour": "colours of the visible picture" if chroma is not None else "grey",
@@ -192,7 +192,7 @@ def _uptake(
     if scale is None or settings.functional_window is not None:
         # The window is that of the study, not of the part of it that the MRI's grid happens to show.
         scale = _window(functional, modality, settings.functional_window)
-        _doubt("Functional", functional, settings.functional_window, scale, facts)
+        _doubt("Functional", functional, modality, settings.functional_window, scale, facts)
     uptake = window.apply_window(aligned.functional.array, scale)
     uptake[~aligned.inside] = 0.0
     lut = luts.get_lut(settings.lut or (default if modality.is_emission else "grey"))
@@ -238,8 +238,13 @@ def _window(volume: Volume, modality: Modality, asked: tuple[float, float] | Non
 
 
 def _doubt(
-    name: str, volume: Volume, asked: tuple[float, float] | None, chosen: window.Window, facts: dict[str, Any]
+    name: str,
+    volume: Volume,
+    modality: Modality,
+    asked: tuple[float, float] | None,
+    chosen: window.Window,
+    facts: dict[str, Any],
 ) -> None:
     """Warn of a window that was asked for and hardly fits the values."""
-    if asked is not None and (doubt := window.window_doubt(volume, chosen)):
+    if asked is not None and (doubt := window.window_doubt(volume, chosen, modality)):
         facts["warnings"].append(f"{name}: {doubt}")

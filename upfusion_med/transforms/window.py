@@ -57,9 +57,11 @@ _EMISSION_HIGH_PERCENTILE = 99.95
 _MOST_SATURATED = 0.5
 #: Share of a window that the largest value must reach; one of 5 SUV is dim, not black, in a window of 0 to 100.
 _LEAST_REACHED = 0.05
+#: Uptake above this many times the top of a window is of another unit (Bq/mL in a window of SUV), but for few voxels.
+_MOST_UPTAKE = 50.0
 
 
-def window_doubt(volume: Volume, chosen: Window) -> str:
+def window_doubt(volume: Volume, chosen: Window, modality: Modality) -> str:
     """Why a window hardly fits the values that it is to show, such as one in another unit; empty where it does."""
     low, high = float(volume.array.min()), float(volume.array.max())
     values = f"the values go from {low:g} to {high:g} {volume.units}".rstrip()
@@ -71,6 +73,13 @@ def window_doubt(volume: Volume, chosen: Window) -> str:
             f"In the window {chosen.low:g} to {chosen.high:g} the largest value reaches {100 * reached:.2g} % of its "
             f"top: {values}. Check its unit."
         )
+    if modality.is_emission and high > 0 and chosen.high > 0:
+        usual = _emission_window(volume, "image").high / chosen.high
+        if usual > _MOST_UPTAKE:
+            return (
+                f"The highest uptake is {usual:.0f} times the top of the window {chosen.low:g} to {chosen.high:g}: "
+                f"{values}. Check its unit."
+            )
     saturated = float((volume.array >= chosen.high).mean())
     if saturated > _MOST_SATURATED:
         return (
