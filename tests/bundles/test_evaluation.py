@@ -84,8 +84,25 @@ def test_a_wrong_folder_group_or_name_is_refused(pictures, tmp_path):
         PicturePairs(str(tmp_path / "vi"), "msrs")
     with pytest.raises(UsageError, match="no group 'PET'"):
         PicturePairs(str(pictures), "msrs", group="PET")
-    with pytest.raises(UsageError, match="None of the pairs"):
+    with pytest.raises(UsageError, match="is called nothing; expected names such as 0"):
         PicturePairs(str(pictures), "msrs", names=["nothing"])
+    with pytest.raises(UsageError, match=r"No pair of the split .* is called four, nine; expected names such as 0\."):
+        PicturePairs(str(pictures), "msrs", names=["nine", "1", "four"])
+    with pytest.raises(UsageError, match="is called 23;"):
+        PicturePairs(str(pictures), "msrs", names="23")
+
+
+def test_names_that_monai_reads_as_numbers_are_names(pictures):
+    for names in ([1, 2], ["1", "2"]):
+        assert [pair.name for pair in PicturePairs(str(pictures), "msrs", names=names).data] == ["1", "2"]
+    assert [pair.name for pair in PicturePairs(str(pictures), "msrs", names=3).data] == ["3"]
+
+
+def test_pictures_without_their_counterpart_are_told(pictures, caplog):
+    (pictures / "ir" / "2.png").unlink()
+    assert len(PicturePairs(str(pictures), "msrs")) == 3
+    (told,) = [record.message for record in caplog.records]
+    assert "/2 is left out. " in told and "ir" in told
 
 
 def test_levels_are_whole_and_inside_their_range():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from upfusion_med.evaluation.datasets import get_data_set
 from upfusion_med.evaluation.pair_search import find_pairs
 from upfusion_med.evaluation.picture_levels import grey, read_levels
 
+log = logging.getLogger(__name__)
+
 
 class PicturePairs(Dataset[dict[str, Any]]):
     """Registered picture pairs of a published set, as `upfusion benchmark` finds and reads them.
@@ -29,11 +32,13 @@ class PicturePairs(Dataset[dict[str, Any]]):
             fit any folder with ``vi`` and ``ir`` in it.
         group: Only this kind of pair, such as ``PET-MRI``; None: all.
         split: ``test``, ``dev`` or ``all``; None: the first split where the folder says which it is.
-        names: Only these file stems; None: all.
+        names: Only these file stems, or this one; None: all. Numbers are stems too: MONAI reads 41031 as one.
+
+    Pictures that lack their counterpart are left out, with a warning.
 
     Raises:
         InputError: the folder does not look like the set.
-        UsageError: an unknown set, group or split, or nothing is left.
+        UsageError: an unknown set, group, split or name, or no name.
     """
 
     def __init__(
@@ -42,19 +47,28 @@ class PicturePairs(Dataset[dict[str, Any]]):
         data_set: str,
         group: str | None = None,
         split: str | None = None,
-        names: Sequence[str] | None = None,
+        names: Sequence[str | int] | str | int | None = None,
     ) -> None:
         found = find_pairs(get_data_set(data_set), Path(dataset_dir), split)
         if group is not None and group not in found.groups:
             raise UsageError(
                 f"There is no group '{group}' in {dataset_dir}; expected one of {', '.join(found.groups)}."
             )
-        wanted = None if names is None else set(names)
-        self.data = [
-            pair for pair in found.pairs if group in (None, pair.group) and (wanted is None or pair.name in wanted)
-        ]
-        if not self.data:
-            raise UsageError(f"None of the pairs in {dataset_dir} has one of the names that were given.")
+        self.data = [pair for pair in found.pairs if group in (None, pair.group)]
+        lost = [failure for failure in found.failures if group in (None, failure.group)]
+        if names is not None:
+            wanted = {str(name) for name in ([names] if isinstance(names, str | int) else names)}
+            missing = sorted(wanted - {pair.name for pair in self.data})
+            if missing or not wanted:
+                raise UsageError(
+                    f"No pair of the split '{found.split}' in {dataset_dir} is called "
+                    f"{', '.join(missing) or 'nothing'}; expected names such as {self.data[0].name}."
+                )
+            self.data = [pair for pair in self.data if pair.name in wanted]
+            lost = [failure for failure in lost if failure.name in wanted]
+        notes = found.notes if group is None else ()
+        for text in (*notes, *(f"{failure.group}/{failure.name} is left out. {failure.reason}" for failure in lost)):
+            log.warning(text)
 
     def __len__(self) -> int:
         return len(self.data)
