@@ -118,6 +118,21 @@ def test_halves_that_disagree_refuse_a_result_that_nothing_else_refuses():
     assert result.disagreement_mm > 5
 
 
+def test_a_half_that_slides_out_of_the_other_image_is_told_without_a_distance(monkeypatch):
+    mri, pet = coarse_study()
+    descended = RegistrationPair.descended
+    monkeypatch.setattr(
+        RegistrationPair,
+        "descended",
+        lambda self, start, level, part=None, **given: descended(self, start, level, **given) if part is None else None,
+    )
+    result = register_rigid(mri, moved(pet, rigid(*KNOWN[0])))
+    assert result.reasons == (
+        "a half of the body, registered alone, slides out of the other image: the images do not determine one rigid "
+        "transform",
+    )
+
+
 @pytest.mark.slow
 def test_colours_count_by_their_luma():
     mri, pet = coarse_study()

@@ -137,10 +137,13 @@ def register_rigid(
     if not reasons:
         disagreement = _disagreement_mm(pair, proposed, progress)
         if disagreement > MOST_DISAGREEMENT_MM:
-            reasons.append(
+            told = (
                 f"the two halves of the body, registered alone, disagree by {disagreement:.1f} mm (at most "
-                f"{MOST_DISAGREEMENT_MM:g} mm is accepted): the images do not determine one rigid transform"
+                f"{MOST_DISAGREEMENT_MM:g} mm is accepted)"
+                if np.isfinite(disagreement)
+                else "a half of the body, registered alone, slides out of the other image"
             )
+            reasons.append(f"{told}: the images do not determine one rigid transform")
     else:
         progress.advance(_HALVES)
     return Registration(
