@@ -63,6 +63,13 @@ def test_the_result_lies_on_the_grid_of_the_mri(study):
     assert result.luminance.array.shape == study[0].array.shape
 
 
+def test_while_the_network_runs_a_study_holds_no_array_of_three_numbers_a_voxel(study):
+    prepared = prepare(*study, choose_modality(Modality.PET, study[1], None), BOTH)
+    held = {id(v): v.nbytes for v in vars(prepared).values() if isinstance(v, np.ndarray)}
+    assert sum(held.values()) == 3 * 4 * study[0].array.size  # MRI, uptake and its luminance
+    assert prepared.chroma.shape == (*study[0].array.shape, 3)
+
+
 def test_air_that_is_zero_in_both_is_exactly_black(study):
     result = fuse(*study, BOTH, backend=MaximumBackend())
     air = (result.mri.array == 0) & (result.functional.array.sum(-1) == 0)

@@ -175,7 +175,7 @@ def window_every_slice(study: Study) -> Study:
     functional = prepared.functional
     if prepared.uptake is not None and prepared.lut is not None and study.choice.modality.is_emission:
         uptake = _stretched(prepared.uptake, axis, study.choice.modality)
-        functional = uptake if prepared.chroma is None else colour.lut_luminance(uptake, prepared.lut)
+        functional = uptake if prepared.lut.name == "grey" else colour.lut_luminance(uptake, prepared.lut)
     return replace(study, prepared=replace(prepared, mri=mri, functional=functional))
 
 

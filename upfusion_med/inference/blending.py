@@ -28,9 +28,11 @@ def neural(
         The colours' own luminance is the one returned, but where the colours of the uptake could not be read at it
         (see `LegibleColours`).
     """
-    shown, chroma = luminance, prepared.chroma
+    chroma: FloatArray | None
     if prepared.legible is not None and prepared.uptake is not None:
         shown, chroma = prepared.legible.show(luminance, prepared.uptake, spacing_mm, prepared.onset)
+    else:
+        shown, chroma = luminance, prepared.chroma
     if ramp is None:
         return luminance, paint(shown, chroma)
     share = opacity(prepared, ramp)

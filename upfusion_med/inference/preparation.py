@@ -35,7 +35,7 @@ class Prepared:
         mri: (I, J, K) float32 in 0..1, over its whole window.
         brightness: Factor on ``mri`` in the fusion.
         functional: (I, J, K) float32 display luminance in 0..1.
-        chroma: (I, J, K, 3) float32 zero-luma colour that the result gets, or None: grey.
+        own_chroma: (I, J, K, 3) float32 zero-luma colours that an image came with, or None: they are those of ``lut``.
         uptake: (I, J, K) float32 in 0..1, the functional image over its window; None where it came in colours that
             nobody knows.
         facts: What was done, for the report.
@@ -51,7 +51,7 @@ class Prepared:
 
     mri: FloatArray
     functional: FloatArray
-    chroma: FloatArray | None
+    own_chroma: FloatArray | None
     facts: dict[str, Any]
     lut: luts.Lut | None
     functional_window: window.Window | None
@@ -62,6 +62,16 @@ class Prepared:
     onset: float = ONSET_OF_PICTURES
     palette: Palette | None = None
     visible_first: bool = False
+
+    @property
+    def chroma(self) -> FloatArray | None:
+        """(I, J, K, 3) float32 zero-luma colour that the result gets, or None: grey.
+
+        Of uptake it is worked out at each call: kept through the fusion it would be the largest array of a study.
+        """
+        if self.lut is None or self.lut.name == "grey" or self.uptake is None:
+            return self.own_chroma
+        return colour.lut_chroma(self.uptake, self.lut)
 
 
 def prepare(
@@ -143,7 +153,7 @@ def _pictures(
     return Prepared(
         mri=window.apply_window(infrared.array, scale),
         functional=visible,
-        chroma=chroma,
+        own_chroma=chroma,
         facts=facts,
         lut=None,
         functional_window=scale,
@@ -163,7 +173,7 @@ def _kept(
     base = Prepared(
         mri=display_mri,
         functional=np.asarray(luma.array, np.float32),
-        chroma=chroma,
+        own_chroma=chroma,
         facts=facts,
         lut=None,
         functional_window=None,
@@ -205,7 +215,7 @@ def _uptake(
     base = Prepared(
         mri=display_mri,
         functional=uptake,
-        chroma=None,
+        own_chroma=None,
         facts=facts,
         lut=lut,
         functional_window=scale,
@@ -219,7 +229,6 @@ def _uptake(
     return replace(
         base,
         functional=colour.lut_luminance(uptake, lut),
-        chroma=colour.lut_chroma(uptake, lut),
         brightness=settings.mri_brightness or (COLOURED_MRI_BRIGHTNESS if legible is None else 1.0),
         legible=legible,
         onset=onset,
