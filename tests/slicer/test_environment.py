@@ -48,6 +48,8 @@ def test_a_good_machine_is_good_in_everything(scene, tmp_path):
         ({"packages": dict.fromkeys(("torch", "torchvision", "safetensors"), "1") | {"timm": None}}, {}, "PyTorch",
          "BAD", "Missing: timm"),
         ({"memory_mib": 500}, {}, "Memory", "WARNING", "500 MiB free, about 1800"),
+        ({"memory_mib": 5500}, {"voxels": 512 * 512 * 300}, "Memory", "WARNING", "about 6125"),
+        ({"memory_mib": 2100}, {"voxels": 8_700_000}, "Memory", "GOOD", "about 2048"),
         ({"memory_mib": None}, {}, "Memory", "WARNING", "does not say"),
         ({}, {"voxels": 10**13}, "Disk", "BAD", "Free some space"),
         ({}, {"device": "cuda"}, "Graphics card", "BAD", "None with CUDA"),

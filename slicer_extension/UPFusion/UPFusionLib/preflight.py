@@ -20,9 +20,11 @@ from .process import BackgroundCommand
 
 OLDEST_PYTHON = (3, 10)
 OLDEST_PACKAGE = (0, 1)
-#: Peak memory on the CPU: a fixed part (Python, PyTorch, the network on 8 slices), and bytes for each voxel of the MRI.
-#: Measured on the sample data (8.7 million voxels: 2112 MiB) and a third of its slices (2.8 million: 1887 MiB).
-NETWORK_MIB, BYTES_PER_VOXEL = 1800, 45
+#: Memory on the CPU, twice: where the network decides for the volume, a fixed part (Python, PyTorch, the network on 16
+#: slices) and bytes for each voxel of the MRI; and, of large volumes more, where steps between slices are bounded.
+#: Measured on the sample data (8.7 million voxels, a third of its slices) and on phantoms of up to 16 million voxels.
+NETWORK_MIB, NETWORK_BYTES_PER_VOXEL = 1800, 30
+STEPS_MIB, STEPS_BYTES_PER_VOXEL = 800, 71
 #: Bytes on disk for each voxel of the MRI: two inputs of 4 bytes, colours 3, luminance 4, rounded up.
 DISK_BYTES_PER_VOXEL = 20
 DISK_MIB = 200
@@ -72,7 +74,8 @@ class Plan:
     @property
     def memory_mib(self) -> int:
         """Memory that it takes."""
-        return NETWORK_MIB + self.voxels * BYTES_PER_VOXEL // (1 << 20)
+        peaks = ((NETWORK_MIB, NETWORK_BYTES_PER_VOXEL), (STEPS_MIB, STEPS_BYTES_PER_VOXEL))
+        return max(fixed + self.voxels * each // (1 << 20) for fixed, each in peaks)
 
     @property
     def disk_mib(self) -> int:
