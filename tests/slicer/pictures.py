@@ -140,19 +140,10 @@ class Pictures:
             self.slicer.app.manager.slices[name].GetSliceNode().JumpSlice(*PLACES[plane])
 
     def _row(self, views: dict[str, str]) -> np.ndarray:
-        from vtk.util import numpy_support
+        from tests.slicer.views import picture_of
 
-        pictures = []
-        for name in views.values():
-            logic = self.slicer.app.manager.slices[name]
-            logic.UpdatePipeline()
-            producer = logic.GetImageDataConnection().GetProducer()
-            producer.Update()
-            image = producer.GetOutputDataObject(0)
-            width, height, _ = image.GetDimensions()
-            pixels = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, -1)
-            pictures.append(np.flipud(pixels[..., :3])[_MARGIN:-_MARGIN])
-        return np.concatenate(pictures, axis=1)
+        slices = self.slicer.app.manager.slices
+        return np.concatenate([picture_of(slices[name])[_MARGIN:-_MARGIN] for name in views.values()], axis=1)
 
     def _save(self, rows: list[np.ndarray], titles: tuple[str, ...], name: str) -> None:
         from PIL import Image, ImageDraw, ImageFont

@@ -39,18 +39,12 @@ def result(scene):
 
 
 def picture(name="Red"):
-    """(height, width, 3) of a view, first row at the top."""
-    from vtk.util import numpy_support
+    """(height, width, 3) of a view that shows all of its slice, first row at the top."""
+    from tests.slicer.views import picture_of
 
     logic = slicer.app.manager.slices[name]
     logic.FitSliceToAll()
-    logic.UpdatePipeline()
-    producer = logic.GetImageDataConnection().GetProducer()
-    producer.Update()
-    image = producer.GetOutputDataObject(0)
-    width, height, _ = image.GetDimensions()
-    pixels = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, -1)
-    return np.flipud(pixels[..., :3])
+    return picture_of(logic)
 
 
 def colours_at(*shares, name="Red"):
