@@ -148,5 +148,8 @@ def test_coloured_volume_is_split_and_put_together_again():
 def test_only_colours_in_range_are_split():
     with pytest.raises(InputError, match="has no colours"):
         split_rgb(Volume(np.ones((3, 3, 3), np.float32), np.eye(4)))
-    with pytest.raises(InputError, match="expected 0 to 255"):
-        split_rgb(Volume(np.full((3, 3, 3, 3), 300.0, np.float32), np.eye(4)))
+    for wrong in (-1.0, 256.0, np.nan):
+        levels = np.full((3, 3, 3, 3), 100.0, np.float32)
+        levels[1, 1, 1, 1] = wrong
+        with pytest.raises(InputError, match="expected 0 to 255"):
+            split_rgb(Volume(levels, np.eye(4)))
