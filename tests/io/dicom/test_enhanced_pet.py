@@ -8,7 +8,7 @@ import pytest
 from tests.io import dicom_phantom as phantom
 from tests.io.dicom_phantom import SLOPE, item
 from upfusion_med.core import InputError
-from upfusion_med.io import describe_study, load_volume
+from upfusion_med.io import ARBITRARY_UNITS, describe_study, load_volume
 from upfusion_med.io.dicom.decay import average_time_s
 
 T_HALF, WEIGHT_KG, DOSE_BQ = 6586.2, 70.0, 370e6
@@ -106,6 +106,58 @@ def test_offsets_from_utc_and_midnight(tmp_path, start, reference, own, elapsed_
     tags = {"RadiopharmaceuticalStartDateTime": start, "DecayCorrectionDateTime": reference}
     d = enhanced_pet(**tags, **({"TimezoneOffsetFromUTC": own} if own else {}))
     assert read(tmp_path, d).notes["suv"]["factor"] == pytest.approx(expected(elapsed_s))
+
+
+@pytest.mark.parametrize(
+    ("times", "text"),
+    [
+        (("20250304100000", "20250305091000"), "limits: 24 hours"),
+        (("20250304100000", "20250304083000"), "minutes after the scan"),
+    ],
+)
+def test_the_time_since_the_injection_is_believed_of_every_frame_or_of_none(tmp_path, times, text):
+    d = enhanced_pet(DecayCorrected="NO", DecayCorrectionDateTime=None, RadionuclideHalfLife=36000)
+    for number, frame in enumerate(d.PerFrameFunctionalGroupsSequence):
+        content = frame.FrameContentSequence[0]
+        content.FrameAcquisitionDateTime, content.FrameAcquisitionDuration = times[number == 3], 180000.0
+    with pytest.raises(InputError, match=text):
+        read(tmp_path, d)
+
+
+def test_a_half_life_that_is_not_that_of_the_code_is_warned_of(tmp_path):
+    code = [item(CodeValue="C-111A1", CodingSchemeDesignator="SRT")]
+    suv = read(tmp_path, enhanced_pet(RadionuclideHalfLife=7200, RadionuclideCodeSequence=code)).notes["suv"]
+    assert "F-18" in suv["warnings"][0]
+    assert suv["factor"] == pytest.approx(WEIGHT_KG * 1000 / (DOSE_BQ / 2**0.5))
+
+
+@pytest.mark.parametrize(
+    ("tags", "name"),
+    [({"PatientWeight": 80}, "Patient's Weight"), ({"DecayCorrectionDateTime": "20250304101000"}, "Decay Correction")],
+)
+def test_files_of_a_series_that_say_different_things_are_refused(tmp_path, tags, name):
+    other = enhanced_pet(**tags)
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = phantom.uid("other")
+    phantom.write(tmp_path, [enhanced_pet(), other])
+    assert load_volume(tmp_path, frame=0, quantity="raw").units == "Bq/mL"
+    with pytest.raises(InputError, match=f"{name}.* differs between the files of the series"):
+        load_volume(tmp_path, frame=0)
+
+
+def test_values_with_an_intercept_have_no_mapping_from_what_is_stored(tmp_path):
+    d = enhanced_pet()
+    d.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence[0].RescaleIntercept = 5
+    with pytest.raises(InputError, match=r"no Real World Value Mapping \(0040,9096\)"):
+        read(tmp_path, d)
+    assert load_volume(tmp_path / "pet", quantity="raw").units == ARBITRARY_UNITS
+
+
+@pytest.mark.parametrize(
+    ("slope", "unit", "units"),
+    [(SLOPE, "BQ/ML", "Bq/mL"), (SLOPE, "{SUVbw}g/ml", "SUVbw"), (2 * SLOPE, "Bq/ml", ARBITRARY_UNITS)],
+)
+def test_raw_values_have_the_unit_of_a_mapping_that_is_their_rescale(tmp_path, slope, unit, units):
+    assert read(tmp_path, enhanced_pet(mapping(unit, slope)), quantity="raw").units == units
 
 
 def test_a_dose_in_becquerel_is_warned_of(tmp_path):
