@@ -106,6 +106,31 @@ def test_nrrd_in_ras_space_is_placed_right(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("space", "signs", "is_known"),
+    [
+        ("RAS", (1, 1, 1), True),
+        ("left-anterior-superior", (-1, 1, 1), True),
+        ("LAS-time", (-1, 1, 1), True),
+        ("left-posterior-superior-time", (-1, -1, 1), True),
+        ("lps", (-1, -1, 1), True),
+        ("scanner-xyz", (-1, -1, 1), False),
+        ("", (-1, -1, 1), False),
+    ],
+)
+def test_nrrd_in_any_space_is_placed_right(tmp_path, space, signs, is_known):
+    header = (
+        f"NRRD0004\ntype: uint8\ndimension: 3\nspace: {space}\nsizes: 2 2 2\n"
+        "space directions: (2,0,0) (0,0,-2) (1,3,0)\nspace origin: (10,20,30)\nencoding: raw\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + bytes(range(8)))
+    volume = load_volume(tmp_path / "a.nrrd")
+    stated = np.array([[2, 0, 1, 10], [0, 0, 3, 20], [0, -2, 0, 30], [0, 0, 0, 1]])
+    np.testing.assert_allclose(volume.affine, np.diag([*signs, 1]) @ stated, atol=1e-9)
+    said = "LPS was taken" in " ".join(volume.notes.get("warnings", ()))
+    assert said is not is_known
+
+
+@pytest.mark.parametrize(
     ("stated", "factors", "warning"),
     [
         ('"cm" "cm" "cm"', (10, 10, 10), "converted"),
@@ -129,6 +154,8 @@ def test_nrrd_in_other_units_of_length_becomes_millimetres(tmp_path, stated, fac
     np.testing.assert_allclose(volume.geometry.spacing_mm, np.multiply((2, 2, 3), factors), rtol=1e-9)
     if with_directions:
         np.testing.assert_allclose(volume.affine[:3, 3], np.multiply((10, 20, 30), factors), rtol=1e-9)
+    else:
+        assert volume.geometry.axis_codes == ("L", "P", "S"), "as ITK takes it"
     warnings = " ".join(volume.notes.get("warnings", ()))
     assert (warning in warnings) if warning else ("converted" not in warnings and "lengths" not in warnings)
 
@@ -143,6 +170,110 @@ def test_component_axis_last_reads_as_colour(tmp_path):
     volume = load_volume(tmp_path / "a.nrrd")
     assert volume.units == RGB_LEVELS
     assert volume.array[1, 0, 0].tolist() == [3, 4, 5]
+
+
+def test_a_series_without_directions_counts_its_volumes_along_the_slowest_axis(tmp_path):
+    header = "NRRD0004\ntype: uint8\ndimension: 4\nsizes: 2 3 4 5\nspacings: 1 1 2 nan\nencoding: raw\n\n"
+    values = RNG.integers(0, 256, (5, 4, 3, 2), dtype=np.uint8)
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + values.tobytes())
+    volume = load_volume(tmp_path / "a.nrrd", frame=3)
+    np.testing.assert_array_equal(volume.array, values[3].T)
+    assert volume.geometry.spacing_mm == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ("space directions: (2,0,0) (0,2,0)", "3 axes and 2 space directions"),
+        ("space directions: (2,0) (0,2) (0,1)", "do not have three numbers"),
+        ("space directions: (2,0,0) (0,0,0) (0,0,3)", "expected positive distances"),
+        ("space directions: (2,0,0) (0,2,0) (0,0,3)\nspace origin: (1,2)", "origin does not have three numbers"),
+        ("spacings: 2 2", "3 axes and 2 spacings"),
+        ("spacings: 2 0 2", "expected positive distances"),
+        ("kinds: domain domain", "3 axes and 2 kinds"),
+        ("byte skip: -2", "no small number"),
+        ("line skip: -1", "no small number"),
+    ],
+)
+def test_a_header_that_contradicts_itself_is_refused(tmp_path, field, reason):
+    header = f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\n{field}\nencoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + bytes(range(8)))
+    with pytest.raises(InputError, match=reason):
+        load_volume(tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize(("name", "byte_skip", "line_skip"), [("a.nrrd", 3, 0), ("a.nrrd", 0, 2), ("a.nhdr", 4, 1)])
+def test_what_a_header_says_to_skip_is_skipped(tmp_path, name, byte_skip, line_skip):
+    detached = "data file: a.bin\n" if name.endswith("nhdr") else ""
+    header = (
+        f"NRRD0004\ntype: uint16\nendian: big\ndimension: 3\nsizes: 2 2 2\nspacings: 1 1 1\n{detached}"
+        f"byte skip: {byte_skip}\nline skip: {line_skip}\nencoding: raw\n\n"
+    ).encode()
+    content = b"a line\n" * line_skip + b"x" * byte_skip + np.arange(500, 508, dtype=">u2").tobytes()
+    (tmp_path / name).write_bytes(header if detached else header + content)
+    (tmp_path / "a.bin").write_bytes(content)
+    np.testing.assert_array_equal(load_volume(tmp_path / name).array.T.ravel(), np.arange(500, 508))
+
+
+def test_a_byte_skip_of_minus_one_takes_the_end_of_the_file(tmp_path):
+    header = b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nspacings: 1 1 1\nbyte skip: -1\nencoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header + b"some more" + bytes(range(8)))
+    np.testing.assert_array_equal(load_volume(tmp_path / "a.nrrd").array.T.ravel(), np.arange(8))
+
+
+def metaimage(tmp_path, fields, values):
+    lines = {"ObjectType": "Image", "NDims": "3", "DimSize": "2 3 2", "ElementType": "MET_SHORT", **fields}
+    (tmp_path / "a.mha").write_bytes(
+        "".join(f"{name} = {value}\n" for name, value in lines.items()).encode() + b"ElementDataFile = LOCAL\n" + values
+    )
+    return tmp_path / "a.mha"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "origin"), [("TransformMatrix", "Offset"), ("Rotation", "Position"), ("Orientation", "Origin")]
+)
+@pytest.mark.parametrize("msb", ["BinaryDataByteOrderMSB", "ElementByteOrderMSB"])
+def test_metaimage_by_any_name_of_its_fields_is_placed_as_itk_places_it(tmp_path, matrix, origin, msb):
+    values = (np.arange(12) - 5).astype(">i2")
+    fields = {
+        msb: "True", matrix: "0.6 0.8 0 0 0 1 0.8 -0.6 0", origin: "10 20 30", "ElementSpacing": "1 2 3",
+    }  # fmt: skip
+    file = metaimage(tmp_path, fields, values.tobytes())
+    volume, image = load_volume(file), sitk.ReadImage(str(file))
+    np.testing.assert_array_equal(volume.array, sitk.GetArrayFromImage(image).T)
+    np.testing.assert_array_equal(volume.array.T.ravel(), np.arange(12) - 5)
+    lps = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    np.testing.assert_allclose(volume.affine[:3, :3], np.diag([-1, -1, 1]) @ lps, atol=1e-9)
+    np.testing.assert_allclose(volume.affine[:3, 3], (-10, -20, 30), atol=1e-9)
+    assert "warnings" not in volume.notes
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"ElementSpacing": "1 2"}, "not those of 3 axes"),
+        ({"TransformMatrix": "1 0 0 1"}, "not those of 3 axes"),
+        ({"Offset": "1 2 3 4"}, "not those of 3 axes"),
+        ({"ElementSpacing": "1 0 1"}, "expected positive ones"),
+        ({"NDims": "4"}, "3 sizes and its NDims is '4'"),
+        ({"ElementNumberOfChannels": "0"}, "no such number"),
+        ({"HeaderSize": "-2"}, "no such number"),
+        ({"ElementType": "MET_STRING"}, "values are of type 'MET_STRING'"),
+        ({"ObjectType": "Tube"}, "of type 'Tube' and no image"),
+    ],
+)
+def test_a_metaimage_header_that_contradicts_itself_is_refused(tmp_path, fields, reason):
+    with pytest.raises(InputError, match=reason):
+        load_volume(metaimage(tmp_path, {"ElementSpacing": "1 1 1", **fields}, bytes(24)))
+
+
+@pytest.mark.parametrize(("skip", "junk"), [("5", b"12345"), ("-1", b"of any length")])
+def test_a_metaimage_may_begin_later(tmp_path, skip, junk):
+    values = np.arange(12, dtype="<i2")
+    file = metaimage(tmp_path, {"HeaderSize": skip}, junk + values.tobytes())
+    volume = load_volume(file)
+    np.testing.assert_array_equal(volume.array.T.ravel(), values)
+    assert "nothing about the spacing" in volume.notes["warnings"][0]
 
 
 def test_header_without_spacing_is_read_with_a_warning(tmp_path):
