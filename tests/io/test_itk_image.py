@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -12,6 +15,17 @@ RNG = np.random.default_rng(3)
 
 def scalar_image(shape=(3, 4, 5)):
     return sitk.GetImageFromArray(RNG.normal(size=shape).astype(np.float32))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not take such names")
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha", os.fsdecode(b"\xe9.nrrd")])
+def test_a_folder_or_file_whose_name_is_no_utf8_does_not_end_the_process(tmp_path, name):
+    file, values = tmp_path / os.fsdecode(b"M\xfcller") / name, RNG.normal(size=(3, 4, 5)).astype(np.float32)
+    file.parent.mkdir()
+    for _ in range(2):
+        save_scalar_nrrd(file, values, np.eye(4))
+    np.testing.assert_array_equal(load_volume(file).array, values)
+    assert [f.name for f in file.parent.iterdir()] == [name] and not file.is_symlink()
 
 
 @pytest.mark.parametrize("suffix", ["nrrd", "mha"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -35,6 +38,15 @@ NOT_LINEAR = {
     "Euler2DTransform": sitk.Euler2DTransform(),
     "B-spline in a composite": sitk.CompositeTransform([EULER, sitk.BSplineTransformInitializer(_GRID, (4, 4, 4))]),
 }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not take such names")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_name_that_is_no_utf8_does_not_end_the_process(tmp_path, suffix):
+    file = tmp_path / os.fsdecode(b"M\xfcller") / os.fsdecode(b"\xe9" + suffix.encode())
+    file.parent.mkdir()
+    save_transform(file, MATRIX)
+    np.testing.assert_allclose(read_transform(file), MATRIX, atol=1e-9)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import RAS_FROM_LPS, RuntimeFailure
 from upfusion_med.io.atomic_file import atomic_file
+from upfusion_med.io.itk_path import itk_path
 from upfusion_med.io.voxel_types import check_rgb, scalar_voxels
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ def _save(path: str | os.PathLike[str], image: SimpleITK.Image, affine: NDArray[
     image.SetSpacing([float(v) for v in spacing])
     image.SetDirection([float(v) for v in (lps[:3, :3] / spacing).ravel()])
     image.SetOrigin([float(v) for v in lps[:3, 3]])
-    with atomic_file(path, SUFFIXES) as temporary:
+    with atomic_file(path, SUFFIXES) as temporary, itk_path(temporary) as place:
         try:
-            sitk.WriteImage(image, os.fspath(temporary), useCompression=True)
+            sitk.WriteImage(image, place, useCompression=True)
         except RuntimeError as error:
             raise RuntimeFailure(
                 f"The file {path} could not be written ({_reason(error)}). Check the rights of the folder and the "

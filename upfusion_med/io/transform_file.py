@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import RAS_FROM_LPS, InputError, RuntimeFailure, UsageError
 from upfusion_med.io.atomic_file import atomic_file
+from upfusion_med.io.itk_path import itk_path
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -68,9 +69,9 @@ def save_transform(path: str | os.PathLike[str], matrix: NDArray[np.float64]) ->
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(tuple(float(x) for x in lps[:3, :3].ravel()))
     transform.SetTranslation(tuple(float(x) for x in lps[:3, 3]))
-    with atomic_file(path, SUFFIXES) as temporary:
+    with atomic_file(path, SUFFIXES) as temporary, itk_path(temporary) as place:
         try:
-            sitk.WriteTransform(transform, os.fspath(temporary))
+            sitk.WriteTransform(transform, place)
         except RuntimeError as error:
             raise RuntimeFailure(
                 f"The transform {path} could not be written. Check the rights of the folder and the free space."
@@ -100,7 +101,8 @@ def read_transform(path: str | os.PathLike[str]) -> NDArray[np.float64]:
         )
     _check_whole(file)
     try:
-        transform = sitk.ReadTransform(os.fspath(file))
+        with itk_path(file) as place:
+            transform = sitk.ReadTransform(place)
     except (RuntimeError, KeyError) as error:  # KeyError: SimpleITK meets a type that it has no class for.
         raise InputError(_not_itk(file)) from error
     if transform.GetDimension() != 3 or not transform.IsLinear():
