@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from upfusion_med.evaluation import tables
 from upfusion_med.evaluation.columns import HEADLINE, READER_KEYS, column, known_metrics, parse_metrics
 from upfusion_med.evaluation.datasets import get_data_set
 from upfusion_med.evaluation.harness import run_benchmark
+from upfusion_med.evaluation.html_report import write_report
 from upfusion_med.evaluation.methods import FolderMethod, Kind, RuleMethod
 from upfusion_med.evaluation.one_sidedness import Side
 from upfusion_med.evaluation.pair_search import find_pairs
@@ -46,6 +48,14 @@ def test_sections_are_the_groups_and_both_pools(results: Results) -> None:
     one = replace(table, pairs=table.pairs[:1], values=table.values[:, :1], scored=table.scored[:, :1])
     only = build_results(one, results.pairs, title="One pair")
     assert only.sections[0].about.startswith("1 pair of 1 independent case;")
+
+
+def test_a_name_that_is_no_utf8_costs_no_table_and_no_report(results: Results, tmp_path: Path) -> None:
+    pairs = (replace(results.table.pairs[0], name=os.fsdecode(b"M\xfcller")), *results.table.pairs[1:])
+    odd = replace(results, table=replace(results.table, pairs=pairs))
+    tables.write_tables(odd, tmp_path / "written")
+    assert r"M\udcfcller" in (tmp_path / "written" / "per_pair.csv").read_text(encoding="utf-8")
+    assert r"M\udcfcller" in write_report(odd, [], tmp_path / "written").read_text(encoding="utf-8")
 
 
 def test_the_spreadsheet_holds_every_score(results: Results) -> None:

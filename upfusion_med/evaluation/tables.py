@@ -40,7 +40,7 @@ def write_tables(results: Results, output: Path) -> list[Path]:
             path.unlink(missing_ok=True)
             continue
         beside = output / f".{name}.part"
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
         beside.replace(path)
         written.append(path)
     return written
