@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -73,6 +74,16 @@ def test_pictures_are_spoken_of_as_what_they_are(tmp_path):
     assert "Infrared fused onto the visible picture (stated by the caller)" in done.stdout
     assert "pixel on pixel; not registered" in done.stdout
     assert "MRI" not in done.stdout
+
+
+def test_a_path_that_the_terminal_cannot_show_does_not_end_a_run_that_is_done(tmp_path, monkeypatch):
+    pair, out = [tmp_path / name for name in ("visible.png", "infrared.png")], tmp_path / "\u6771"
+    for path in pair:
+        save_picture(path, np.arange(1024, dtype=np.uint8).reshape(32, 32))
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252:strict")
+    done = upfusion("fuse", *pair, "--output", out, "--modality", "infrared", "--blend", "alpha")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rf"\u6771{os.sep}fused.png" in done.stdout and (out / "report.json").is_file()
 
 
 def test_swapped_images_and_a_ct_called_pet_are_warned_of(study, tmp_path):

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -124,6 +125,8 @@ def _refuse(message: str, exit_code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command line; the entry point of the script ``upfusion``."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it: paths may hold any letter
     try:
         with _terminated_as_interrupted():
             app()
