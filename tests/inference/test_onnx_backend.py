@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,10 @@ def export(folder, **overrides):
         half=False,
     )
     checkpoint = read_checkpoint(folder / "w.safetensors")
-    export_onnx(checkpoint, folder / "exported")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        export_onnx(checkpoint, folder / "exported")
+    assert [str(warning.message) for warning in told] == []
     return checkpoint, folder / "exported"
 
 

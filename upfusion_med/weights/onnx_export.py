@@ -76,6 +76,7 @@ def export_onnx(checkpoint: Checkpoint, folder: Path, *, force: bool = False) ->
             # The branches that the tracer warns of depend on the network's shape, which is fixed here.
             warnings.simplefilter("ignore", torch.jit.TracerWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # the exporter, of its own slices
             names = _export_graphs(network, new)
         prompts = checkpoint.prompts
         card = {

@@ -22,6 +22,8 @@ from upfusion_med.transforms.resample import resample_to
 class AlignToMRI(InvertibleTransform):
     """Resample an image onto the grid of an MRI, registered first where that is asked for or due; linear.
 
+    Outside the image's field of view the result is 0 in the image's unit. In CT that is water: window it first.
+
     The result carries the MRI's affine, and in ``meta`` ``alignment`` (what was done, in words) and
     ``alignment_warnings``. The inverse brings an image on the MRI's grid back onto the grid that the moving image had:
     what lies outside the MRI's field of view is 0 then, and detail finer than either grid is lost.
