@@ -13,6 +13,7 @@ from tests.bundles.conftest import NAMES
 from upfusion_med.bundle import PairNetwork
 from upfusion_med.cli.main import app
 from upfusion_med.core import UsageError
+from upfusion_med.networks.semantics import SEMANTIC_SIDE
 from upfusion_med.weights import load_checkpoint
 
 EVERY = pytest.mark.parametrize("name", NAMES)
@@ -58,11 +59,12 @@ def test_the_network_has_the_inputs_and_outputs_of_the_metadata(bundles, name):
     )
 
 
-def test_the_traced_network_takes_any_size_that_divides_by_eight_and_any_batch(bundles):
+@pytest.mark.parametrize("side", [64, SEMANTIC_SIDE])
+def test_the_traced_network_takes_any_size_that_divides_by_eight_and_any_batch(bundles, side):
     network = PairNetwork(prompt="mri_ct").eval()
     network.load_state_dict(torch.load(bundles / NAMES[0] / "models" / "model.pt", weights_only=True))
     with torch.no_grad():
-        traced = torch.jit.trace(network, torch.rand(1, 2, 64, 64), check_trace=False)
+        traced = torch.jit.trace(network, torch.rand(1, 2, side, side), check_trace=False)
         for batch, *size in ((1, 64, 64), (1, 96, 72), (3, 64, 80)):
             # Slices that differ, or the channel weights of one would do for all.
             image = torch.rand(batch, 2, *size) * torch.linspace(1, 0.1, batch).view(-1, 1, 1, 1)

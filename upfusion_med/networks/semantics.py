@@ -61,7 +61,7 @@ class SemanticBackbone(nn.Module):
             (B, width) descriptor.
         """
         picture = torch.cat([first, torch.maximum(first, second), second], dim=1)
-        if picture.shape[-2:] != (SEMANTIC_SIDE, SEMANTIC_SIDE):
-            picture = F.interpolate(picture, (SEMANTIC_SIDE, SEMANTIC_SIDE), mode="bilinear", align_corners=False)
+        # Also where it changes nothing: a graph traced at this very size would leave all others as they are.
+        picture = F.interpolate(picture, (SEMANTIC_SIDE, SEMANTIC_SIDE), mode="bilinear", align_corners=False)
         picture = (picture - self.centre) / self.scale
         return self.features(picture)[-1].mean((2, 3))
