@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ def keep_freed_memory() -> None:
 def ran_out_of_memory(error: Exception) -> bool:
     """Whether an error of a network says that there is no memory; on the CPU torch raises a plain RuntimeError."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def is_of_the_graphics_card(error: Exception) -> bool:
+    """Whether an error comes from the card, its driver or its libraries; torch raises plain RuntimeErrors for most."""
+    return any(word in str(error) for word in ("CUDA", "NVIDIA", "cuDNN", "cuBLAS"))
 
 
 def choose_device(device: Device) -> torch.device:
@@ -72,9 +78,10 @@ class TorchBackend:
         self.checkpoint = model if isinstance(model, Checkpoint) else load_checkpoint(model)
         self.prompt = prompt if prompt is not None else self.checkpoint.prompts.name_for(modality)
         self.device = choose_device(device)
-        code = self.checkpoint.prompts.code(self.prompt)
-        self.code = torch.from_numpy(code).unsqueeze(0).to(self.device)
-        self.network = self.checkpoint.network().to(self.device)
+        code, network = self.checkpoint.prompts.code(self.prompt), self.checkpoint.network()
+        with self._failures_told("for the network itself"):
+            self.code = torch.from_numpy(code).unsqueeze(0).to(self.device)
+            self.network = network.to(self.device)
 
     def describe(self) -> Mapping[str, Any]:
         """Model, sha256, prompt, text encoder, device and torch version."""
@@ -101,17 +108,26 @@ class TorchBackend:
         return self._run(functional, mri, context if context is not None else SliceScope())
 
     def _run(self, functional: FloatArray, mri: FloatArray, scope: Any) -> FloatArray:
+        work = f"with {len(functional)} slices of {functional.shape[1:]} at once"
+        with self._failures_told(work, "use a smaller --batch-size, or "), torch.inference_mode():
+            a = torch.from_numpy(np.ascontiguousarray(functional)).unsqueeze(1).to(self.device)
+            b = torch.from_numpy(np.ascontiguousarray(mri)).unsqueeze(1).to(self.device)
+            fused = self.network(a, b, self.code, scope).clamp(0, 1)
+            return fused[:, 0].float().cpu().numpy()
+
+    @contextmanager
+    def _failures_told(self, work: str, way: str = "") -> Iterator[None]:
+        """Want of memory, and a graphics card that fails, as the user's words; other errors as they are."""
         try:
-            with torch.inference_mode():
-                a = torch.from_numpy(np.ascontiguousarray(functional)).unsqueeze(1).to(self.device)
-                b = torch.from_numpy(np.ascontiguousarray(mri)).unsqueeze(1).to(self.device)
-                fused = self.network(a, b, self.code, scope).clamp(0, 1)
-                return fused[:, 0].float().cpu().numpy()
+            yield
         except (RuntimeError, MemoryError) as error:
-            if not ran_out_of_memory(error):
+            other_way = "close other programs" if self.device.type == "cpu" else "--device cpu"
+            if ran_out_of_memory(error):
+                raise RuntimeFailure(f"Out of memory on {self.device} {work}; {way}{other_way}.") from error
+            if self.device.type != "cuda" or not is_of_the_graphics_card(error):
                 raise
-            way = "close other programs" if self.device.type == "cpu" else "--device cpu"
+            reason = str(error).splitlines()[0].rstrip(".")
             raise RuntimeFailure(
-                f"Out of memory on {self.device} with {len(functional)} slices of {functional.shape[1:]} at once; "
-                f"use a smaller --batch-size, or {way}."
+                f"The graphics card or its driver failed ({reason}). Install a PyTorch that is built for this card, or "
+                "use --device cpu."
             ) from error
