@@ -56,3 +56,20 @@ def test_a_graphics_card_that_fails_is_told_with_the_way_round_it(monkeypatch, w
         TorchBackend("upfusion-tiny") if when == "loading" else backend.fuse(image, image, None)
     assert "--device cpu" in str(caught.value)
     assert "Compile with" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("slices", "helps"), [(2, True), (1, False)])
+def test_a_smaller_batch_is_advised_only_where_it_helps(monkeypatch, slices, helps):
+    def fail(*_: object) -> torch.Tensor:
+        raise MemoryError
+
+    backend = TorchBackend("upfusion-tiny", Device.CPU)
+    monkeypatch.setattr(backend, "network", fail)
+    image = np.zeros((slices, 16, 16), np.float32)
+    for run, advised in (
+        (lambda: backend.fuse(image, image, None), helps),
+        (lambda: backend.decide(image, image), False),
+    ):
+        with pytest.raises(RuntimeFailure, match="close other programs") as caught:
+            run()
+        assert ("--batch-size" in str(caught.value)) is advised

@@ -100,16 +100,17 @@ class TorchBackend:
     def decide(self, functional: FloatArray, mri: FloatArray) -> Context:
         """See ``Backend.decide``: one pass of the representative slices as one batch."""
         scope = RecordingScope()
-        self._run(functional, mri, scope)
+        self._run(functional, mri, scope)  # how many slices decide does not depend on the batch size
         return VolumeScope(scope.statistics)
 
     def fuse(self, functional: FloatArray, mri: FloatArray, context: Context | None) -> FloatArray:
         """See ``Backend.fuse``."""
-        return self._run(functional, mri, context if context is not None else SliceScope())
+        way = "use a smaller --batch-size, or " if len(functional) > 1 else ""
+        return self._run(functional, mri, context if context is not None else SliceScope(), way)
 
-    def _run(self, functional: FloatArray, mri: FloatArray, scope: Any) -> FloatArray:
-        work = f"with {len(functional)} slices of {functional.shape[1:]} at once"
-        with self._failures_told(work, "use a smaller --batch-size, or "), torch.inference_mode():
+    def _run(self, functional: FloatArray, mri: FloatArray, scope: Any, way: str = "") -> FloatArray:
+        work = f"with {len(functional)} slice(s) of {functional.shape[1:]} at once"
+        with self._failures_told(work, way), torch.inference_mode():
             a = torch.from_numpy(np.ascontiguousarray(functional)).unsqueeze(1).to(self.device)
             b = torch.from_numpy(np.ascontiguousarray(mri)).unsqueeze(1).to(self.device)
             fused = self.network(a, b, self.code, scope).clamp(0, 1)
