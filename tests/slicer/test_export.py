@@ -197,9 +197,13 @@ def test_closing_the_module_during_an_export_leaves_no_file_of_the_patient(fused
     assert [f.name for f in Path(slicer.app.temporaryPath).iterdir()] == ["database"]
 
 
-def test_without_a_database_it_is_said(fused, tmp_path):
+def test_without_a_database_it_is_said(fused, tmp_path, monkeypatch):
     from UPFusionLib.export import import_series
 
     slicer.dicomDatabase.isOpen = False
+    with pytest.raises(RuntimeError, match="no DICOM database"):
+        import_series(tmp_path)
+    monkeypatch.delattr(slicer, "dicomDatabase")  # as where Slicer's DICOM modules are switched off
+    monkeypatch.setitem(sys.modules, "DICOMLib", None)
     with pytest.raises(RuntimeError, match="no DICOM database"):
         import_series(tmp_path)

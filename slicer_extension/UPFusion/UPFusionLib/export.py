@@ -69,11 +69,11 @@ def import_series(folder: Path) -> None:
     Raises:
         RuntimeError: there is no database, or it does not take them.
     """
-    from DICOMLib import DICOMUtils
-
     database = getattr(slicer, "dicomDatabase", None)
     if database is None or not database.isOpen:
         raise RuntimeError(_("There is no DICOM database: open the DICOM module once and choose a place for it."))
+    from DICOMLib import DICOMUtils
+
     if not DICOMUtils.importDicom(os.fspath(folder), copyFiles=True):
         raise RuntimeError(_("The DICOM database did not take the series; see Slicer's log."))
 
