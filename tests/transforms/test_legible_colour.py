@@ -249,3 +249,14 @@ def test_little_more_memory_is_needed_than_the_result_takes():
     finally:
         tracemalloc.stop()
     assert most < 40 * uptake.size  # the result takes 16 bytes a voxel
+
+
+def test_lengths_in_another_unit_do_not_make_the_smoothing_endless(monkeypatch):
+    asked = []
+    gaussian = legible_colour._smooth
+    monkeypatch.setattr(legible_colour, "_smooth", lambda *given: (asked.append(given[2]), gaussian(*given)))
+    colours = LegibleColours.of(get_lut("ember").table)
+    uptake = np.linspace(0.1, 1, 100 * 20 * 3, dtype=np.float32).reshape(100, 20, 3)
+    shown, _ = colours.show(np.full_like(uptake, 0.5), uptake, (0.001, 0.001, 5.0))
+    assert asked == [[100, 64, 0.6]]
+    assert np.isfinite(shown).all()

@@ -34,6 +34,8 @@ SMOOTH_MM = 3.0
 #: Share of the limits that the smooth part may take; the rest is left to the detail.
 SMOOTH_SHARE = 0.95
 
+#: Standard deviation in voxels that `SMOOTH_MM` may be on the smallest grid.
+_WIDEST = 64
 #: Voxels that are worked on at a time.
 _SLAB_VOXELS = 1 << 17
 
@@ -105,7 +107,10 @@ class LegibleColours:
         smooth = np.empty(given.shape, np.result_type(given, np.float32))
         for slab in slabs:
             np.subtract(given[slab], self.luminance[self.entry(uptake[slab])], out=smooth[slab])
-        _smooth(smooth, inside | (given > 0), [SMOOTH_MM / s for s in spacing_mm])
+        # Wider than the grid it is the mean of all; lengths given in metres would take many minutes otherwise.
+        widest = [max(size, _WIDEST) for size in given.shape]
+        sigma = [min(SMOOTH_MM / s, most) for s, most in zip(spacing_mm, widest, strict=True)]
+        _smooth(smooth, inside | (given > 0), sigma)
         shown = luminance.astype(np.float32, copy=True)
         chroma = np.zeros((*luminance.shape, 3), np.float32)
         for slab in slabs:
