@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from upfusion_med.core import Geometry, InputError, UsageError, Volume
-from upfusion_med.transforms.itk_image import itk_array, itk_image, itk_transform, linearised
+from upfusion_med.transforms.itk_image import itk_array, itk_image, itk_transform
 
-if TYPE_CHECKING:
-    import SimpleITK
-
-INTERPOLATIONS = ("linear", "nearest", "bspline")
+INTERPOLATIONS = ("linear", "nearest")
 #: A grid that is coarser by more than this factor is smoothed for first.
 _COARSER = 1.5
 _SIGMA_PER_FWHM = 1.0 / np.sqrt(8.0 * np.log(2.0))
@@ -24,7 +19,7 @@ def resample_to(
     reference: Volume | Geometry,
     *,
     interpolation: str = "linear",
-    transform: NDArray[np.float64] | SimpleITK.Transform | None = None,
+    transform: NDArray[np.float64] | None = None,
 ) -> tuple[Volume, NDArray[np.bool_]]:
     """The moving volume on the reference grid.
 
@@ -36,10 +31,9 @@ def resample_to(
     Args:
         moving: Scalar or colour volume.
         reference: Where to.
-        interpolation: ``"linear"``, ``"nearest"`` (labels; never smoothed) or ``"bspline"`` (cubic; its results are
-            clamped to the range of the data).
-        transform: Maps points of the reference's space to the moving's space: a (4, 4) matrix in RAS+ millimetres, or
-            a SimpleITK transform (in LPS). None: both are in one space.
+        interpolation: ``"linear"`` or ``"nearest"`` (labels; never smoothed).
+        transform: (4, 4) matrix that maps points of the reference's space to the moving's space, RAS+ millimetres.
+            None: both are in one space.
 
     Returns:
         The volume, 0 outside the moving field of view, and the mask of what lies inside it, both on the reference
@@ -47,7 +41,7 @@ def resample_to(
 
     Raises:
         InputError: No voxel of the reference lies in the moving field of view.
-        UsageError: unknown interpolation, or a transform that is not one.
+        UsageError: unknown interpolation.
     """
     if interpolation not in INTERPOLATIONS:
         raise UsageError(
@@ -68,10 +62,6 @@ def resample_to(
         if not inside.any():
             raise InputError(_no_overlap(moving.geometry, target, transform))
         values[~inside] = 0.0
-        if interpolation == "bspline":
-            values[inside] = np.clip(values[inside], channel.min(), channel.max())
-        if moving.is_rgb:
-            np.clip(values, 0.0, 255.0, out=values)
         channels.append(values)
     array = np.stack(channels, axis=-1) if moving.is_rgb else channels[0]
     space = reference.frame_of_reference_uid if isinstance(reference, Volume) else moving.frame_of_reference_uid
@@ -87,7 +77,11 @@ def bounding_box_mm(geometry: Geometry) -> NDArray[np.float64]:
 
 
 def _interpolated(
-    values: NDArray[np.float32], geometry: Geometry, target: Geometry, interpolation: str, transform: Any
+    values: NDArray[np.float32],
+    geometry: Geometry,
+    target: Geometry,
+    interpolation: str,
+    transform: NDArray[np.float64] | None,
 ) -> NDArray[np.float32]:
     """Values on the target grid; NaN outside the field of view."""
     import SimpleITK as sitk
@@ -98,26 +92,17 @@ def _interpolated(
     resampler.SetOutputOrigin(tuple(float(x) for x in target.affine_lps[:3, 3]))
     resampler.SetOutputDirection(tuple(float(x) for x in (target.affine_lps[:3, :3] / target.spacing_mm).ravel()))
     resampler.SetDefaultPixelValue(float("nan"))
-    resampler.SetInterpolator(
-        {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline3}[interpolation]
-    )
-    if isinstance(transform, np.ndarray):
+    resampler.SetInterpolator({"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor}[interpolation])
+    if transform is not None:
         resampler.SetTransform(itk_transform(transform))
-    elif transform is not None:
-        resampler.SetTransform(transform)
     return itk_array(resampler.Execute(itk_image(values, geometry)))
 
 
 def _smoothed_for(
-    values: NDArray[np.float32], geometry: Geometry, target: Geometry, transform: Any
+    values: NDArray[np.float32], geometry: Geometry, target: Geometry, transform: NDArray[np.float64] | None
 ) -> NDArray[np.float32]:
     """The values, smoothed along those of their axes along which the target grid is coarser."""
-    steps = target.affine[:3, :3]
-    if isinstance(transform, np.ndarray):
-        steps = transform[:3, :3] @ steps
-    elif transform is not None:
-        centre = target.affine @ [*((np.array(target.shape) - 1) / 2), 1.0]
-        steps = linearised(transform, centre[:3])[:3, :3] @ steps
+    steps = target.affine[:3, :3] if transform is None else transform[:3, :3] @ target.affine[:3, :3]
     directions = geometry.affine[:3, :3] / geometry.spacing_mm
     # The target's sampling distance seen along each own axis: the width of an ellipsoid with the steps as half axes.
     widths_mm = np.linalg.norm(directions.T @ steps, axis=1)
@@ -130,7 +115,7 @@ def _smoothed_for(
     return gaussian_filter(values, sigma, mode="nearest")
 
 
-def _no_overlap(moving: Geometry, target: Geometry, transform: Any) -> str:
+def _no_overlap(moving: Geometry, target: Geometry, transform: NDArray[np.float64] | None) -> str:
     def box(geometry: Geometry) -> str:
         low, high = bounding_box_mm(geometry)
         return ", ".join(f"{axis} {a:.1f} to {b:.1f}" for axis, a, b in zip("xyz", low, high, strict=True))
