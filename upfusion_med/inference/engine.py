@@ -47,7 +47,7 @@ def representative_slices(functional: FloatArray, mri: FloatArray) -> NDArray[np
         holding = np.flatnonzero(filled > 0)
     room = max(REPRESENTATIVE_PIXELS // max(int(np.prod(functional.shape[1:])), 1), 1)
     count = min(REPRESENTATIVES, room, holding.size)
-    picks = np.linspace(0, holding.size - 1, count + 2)[1:-1] if count > 1 else np.array([(holding.size - 1) / 2])
+    picks = np.linspace(0, holding.size - 1, count + 2)[1:-1]
     return holding[np.unique(np.round(picks).astype(np.intp))]
 
 
