@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import bz2
+import gzip
 import os
 import sys
 
@@ -233,6 +235,49 @@ def test_a_byte_skip_of_minus_one_takes_the_end_of_the_file(tmp_path):
     header = b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nspacings: 1 1 1\nbyte skip: -1\nencoding: raw\n\n"
     (tmp_path / "a.nrrd").write_bytes(header + b"some more" + bytes(range(8)))
     np.testing.assert_array_equal(load_volume(tmp_path / "a.nrrd").array.T.ravel(), np.arange(8))
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [(">i2", "int16"), ("<f4", "float"), ("u1", "uint8")])
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [
+        ("raw", bytes),
+        ("gzip", gzip.compress),
+        ("bz2", bz2.compress),
+        ("hex", lambda content: content.hex().encode()),
+        ("text", None),
+    ],
+)
+def test_every_encoding_of_nrrd_gives_the_same_values(tmp_path, encoding, encode, dtype, kind):
+    values = RNG.integers(0 if dtype == "u1" else -100, 100, 24).astype(dtype)
+    content = encode(values.tobytes()) if encode else "\n".join(f"{v:g}" for v in values).encode()
+    header = (
+        f"NRRD0004\ntype: {kind}\ndimension: 3\nsizes: 2 3 4\n"
+        f"endian: {'big' if dtype[0] == '>' else 'little'}\nspacings: 1 1 1\nencoding: {encoding}\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + content)
+    np.testing.assert_array_equal(load_volume(tmp_path / "a.nrrd").array, values.reshape(4, 3, 2).T)
+    cut = content[: len(content) // 2]
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + cut)
+    with pytest.raises(InputError, match=r"a\.nrrd could not be read"):
+        load_volume(tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize("frames_first", [True, False])
+def test_volumes_of_a_series_are_told_by_the_axis_without_direction(tmp_path, frames_first):
+    vectors = "(2,0,0) (0,2,0) (0,0,3)"
+    values = RNG.integers(0, 256, (2, 3, 4, 5), dtype=np.uint8)  # x, y, z, frame
+    sizes, directions = ("5 2 3 4", f"none {vectors}") if frames_first else ("2 3 4 5", f"{vectors} none")
+    header = (
+        f"NRRD0004\ntype: uint8\ndimension: 4\nspace: RAS\nsizes: {sizes}\nspace directions: {directions}\n"
+        "space origin: (1,2,3)\nencoding: raw\n\n"
+    )
+    stored = np.moveaxis(values, 3, 0) if frames_first else values
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + stored.tobytes(order="F"))
+    volume = load_volume(tmp_path / "a.nrrd", frame=3)
+    np.testing.assert_array_equal(volume.array, values[..., 3])
+    np.testing.assert_allclose(volume.geometry.spacing_mm, (2, 2, 3))
+    np.testing.assert_allclose(load_volume(tmp_path / "a.nrrd", frame="mean").array, values.mean(axis=3), rtol=1e-6)
 
 
 def metaimage(tmp_path, fields, values):
