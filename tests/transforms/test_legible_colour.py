@@ -206,12 +206,35 @@ def saturation(colours: np.ndarray) -> np.ndarray:
     return np.ptp(colours, axis=-1) / np.maximum(colours.max(-1), 1e-6)
 
 
-def shown_at_once(colours, luminance, uptake, onset):
-    """`LegibleColours.show` over a whole volume of uptake without slabs, spacing 1 mm."""
+def test_the_smooth_part_is_compressed_into_its_share_of_the_limits_of_either_side():
+    value = np.linspace(-0.4, 0.6, 101, dtype=np.float32)
+    room, reach = (np.full(101, 0.2), np.full(101, 0.05)), (np.full(101, 0.6), np.full(101, 0.4))
+    bent = legible_colour._compress(value, room, reach)
+    assert bent[-1] == pytest.approx(legible_colour.SMOOTH_SHARE * 0.2, rel=1e-5)
+    assert bent[0] == pytest.approx(-legible_colour.SMOOTH_SHARE * 0.05, rel=1e-5)
+    assert (np.diff(bent) > 0).all()
+    assert (np.abs(bent) <= np.abs(value)).all()
+    small = np.array([-1e-4, 1e-4], np.float32)
+    np.testing.assert_allclose(
+        legible_colour._compress(small, tuple(x[:2] for x in room), tuple(x[:2] for x in reach)), small, rtol=0.01
+    )
+    enough = legible_colour._compress(value, (np.full(101, 0.9), np.full(101, 0.9)), reach)
+    np.testing.assert_allclose(enough, value, atol=1e-6)
+
+
+def test_what_goes_beyond_the_limits_is_bent_into_them_on_either_side():
+    value = np.array([-2.0, -0.05, -1e-4, 0.0, 1e-4, 0.1, 2.0])
+    expected = [-0.05, -0.05 * np.tanh(1), -1e-4, 0, 1e-4, 0.2 * np.tanh(0.5), 0.2]
+    found = legible_colour._bound(value, (np.full(7, 0.2), np.full(7, 0.05)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def shown_at_once(colours, luminance, uptake, spacing_mm, onset):
+    """`LegibleColours.show` over a whole volume, without slabs and without a box around the uptake."""
     entry = np.rint(uptake * (len(colours.luminance) - 1)).astype(int)
     own = colours.luminance[entry]
     counts = ((uptake > 0) | (luminance > 0)).astype(np.float32)
-    sigma = legible_colour.SMOOTH_MM
+    sigma = [legible_colour.SMOOTH_MM / s for s in spacing_mm]
     smooth = gaussian_filter((luminance - own) * counts, sigma, truncate=3.0)
     smooth = smooth / np.maximum(gaussian_filter(counts, sigma, truncate=3.0), np.float32(1e-6))
     room = colours.brightest[entry] - own, own - colours.darkest[entry]
@@ -233,9 +256,24 @@ def test_slabs_change_nothing(monkeypatch, slab):
     luminance[luminance < 0.1] = 0
     colours = LegibleColours.of(TABLES["ember"])
     for onset in (0.008, ONSET_OF_STUDIES):
-        expected = shown_at_once(colours, luminance, uptake, onset)
+        expected = shown_at_once(colours, luminance, uptake, SPACING, onset)
         for found, wanted in zip(colours.show(luminance, uptake, SPACING, onset), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (0.8, 1.1, 4.0)])
+def test_a_small_lesion_is_shown_as_in_the_whole_volume(spacing_mm):
+    rng = np.random.default_rng(1)
+    luminance = gaussian_filter(rng.normal(size=(60, 48, 40)), 2)
+    luminance = np.clip(0.5 + 0.3 * luminance / luminance.std(), 0, 1).astype(np.float32)
+    uptake = np.zeros_like(luminance)
+    uptake[36:44, 20:25, 18:22] = rng.uniform(0.3, 1, (8, 5, 4))
+    colours = LegibleColours.of(TABLES["ember"])
+    expected = shown_at_once(colours, luminance, uptake, spacing_mm, 0.05)
+    for found, wanted in zip(colours.show(luminance, uptake, spacing_mm, 0.05), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    one_mm = shown_at_once(colours, luminance, uptake, SPACING, 0.05)[0]
+    assert spacing_mm == SPACING or np.abs(one_mm - expected[0]).max() > 0.02
 
 
 def test_little_more_memory_is_needed_than_the_result_takes():
