@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upfusion_med.core import GREY_LEVELS, InputError, Modality, UsageError, Volume
-from upfusion_med.transforms.colour import split_rgb
-from upfusion_med.transforms.window import Window, apply_window, robust_window
+from upfusion_med.transforms.colour import RELATIVE_LUMA, split_rgb
+from upfusion_med.transforms.window import Window, apply_window, robust_window, window_doubt
 
 
 def _volume(array, **kind):
@@ -83,6 +83,11 @@ def test_emission_starts_at_zero_and_keeps_the_unit():
     window = robust_window(_volume(uptake, units="SUVbw"), Modality.PET)
     assert (window.low, window.units) == (0.0, "SUVbw")
     assert window.high == 8.0
+    faint = robust_window(_volume(uptake * 1e-3, units="SUVbw"), Modality.PET)
+    assert faint.high == pytest.approx(8e-3)
+    mostly_cold = np.zeros((50, 50, 50))
+    mostly_cold[:10, :10, :10] = np.linspace(0.1, 2, 1000).reshape(10, 10, 10)
+    assert robust_window(_volume(mostly_cold), Modality.PET).high == pytest.approx(2, rel=0.001)
     noisy = uptake.copy()
     noisy[40:] = -1.0  # noise below zero does not count
     assert robust_window(_volume(noisy), Modality.SPECT).low == 0.0
@@ -109,7 +114,7 @@ def test_display_levels_are_kept_as_they_are():
     levels = _volume(np.linspace(0, 200, 60).reshape(10, 6, 1).round(), is_picture=True, units=GREY_LEVELS)
     for modality in (Modality.MR, Modality.PET, Modality.INFRARED, Modality.VISIBLE, Modality.CT):
         window = robust_window(levels, modality)
-        assert (window.low, window.high) == (0.0, 255.0)
+        assert (window.low, window.high, window.units) == (0.0, 255.0, GREY_LEVELS)
     ct = _volume(np.linspace(0, 255, 60).reshape(10, 6, 1))
     assert robust_window(ct, Modality.CT).high == 255.0
     np.testing.assert_array_equal(
@@ -129,7 +134,7 @@ def test_colour_is_shown_from_0_to_255():
     assert robust_window(rgb, Modality.PET).high == 255
     for modality in (Modality.PET, Modality.VISIBLE, Modality.MR):
         window = robust_window(split_rgb(rgb)[0], modality)
-        assert (window.low, window.high) == (0.0, 1.0)
+        assert (window.low, window.high, window.units) == (0.0, 1.0, RELATIVE_LUMA)
 
 
 def test_constant_image_is_refused_by_name():
@@ -137,9 +142,10 @@ def test_constant_image_is_refused_by_name():
         robust_window(_volume(np.full((3, 3, 3), 7.0)), Modality.MR, name="MRI")
 
 
-def test_values_that_are_not_finite_are_refused():
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(wrong):
     array = np.ones((3, 3, 3))
-    array[1, 1, 1] = np.nan
+    array[1, 1, 1] = wrong
     with pytest.raises(InputError, match="not finite"):
         robust_window(_volume(array), Modality.MR)
 
@@ -167,6 +173,40 @@ def test_zero_stays_exactly_zero_and_the_high_end_is_white(high):
     assert shown[0] == 0
     assert shown[1] == pytest.approx(1, abs=1e-6)
     assert shown[2] == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "doubt"),
+    [
+        (0, 10, ""),
+        (8, 20, ""),
+        (-100, 100, ""),
+        (9, 20, "shows nothing: the values go from 0 to 9 g/mL"),
+        (-9, 5, ""),  # half of the voxels are white
+        (-9, 4, "60 % of all voxels are at its top: the values go from 0 to 9 g/mL"),
+    ],
+)
+def test_a_window_that_hardly_fits_the_values_is_doubted(low, high, doubt):
+    said = window_doubt(_volume(np.arange(10.0).reshape(10, 1, 1), units="g/mL"), Window(low, high))
+    assert doubt in said and bool(doubt) == bool(said)
+
+
+@pytest.mark.parametrize(("smallest", "is_hu"), [(-1024.0, True), (-201.0, True), (-199.0, False), (-60.0, False)])
+def test_ct_is_in_hounsfield_units_where_it_shows_air(smallest, is_hu):
+    window = robust_window(_volume(np.linspace(smallest, 1500, 1000).reshape(10, 10, 10)), Modality.CT)
+    assert ((window.low, window.high) == (-150, 1000)) is is_hu
+
+
+@pytest.mark.parametrize(
+    ("zeros", "negatives", "positives", "is_air"),
+    [(0.06, 0.1, 0.84, True), (0.04, 0.1, 0.86, False), (0.4, 0.19, 0.41, True), (0.4, 0.22, 0.38, False)],
+)
+def test_zeros_are_air_where_they_are_many_and_negative_values_are_few(zeros, negatives, positives, is_air):
+    counts = [round(5000 * part) for part in (negatives, zeros, positives)]
+    values = np.repeat([-10.0, 0.0, 1.0], counts) * np.linspace(1, 2, 5000)
+    window = robust_window(_volume(values.reshape(50, 10, 10)), Modality.MR)
+    assert (window.low == 0) is is_air
+    assert window.low in (0, pytest.approx(-10, abs=2.5))
 
 
 def test_window_upside_down_is_refused():

@@ -83,13 +83,23 @@ def test_files_at_one_place_are_frames_in_the_order_of_their_acquisition(tmp_pat
     np.testing.assert_allclose([(frame - frames[0]).mean() for frame in frames], range(0, 60, 10), atol=1e-3)
 
 
+def second_brighter(d):
+    """Make the second half of six frames brighter by 10, so that it can be told from the first."""
+    pixels = np.frombuffer(d.PixelData, "<i2").reshape(6, -1).copy()
+    pixels[3:] += 100
+    d.PixelData = pixels.tobytes()
+
+
 def test_echo_and_stack_split_into_volumes(tmp_path):
     d = phantom.enhanced(order=(0, 1, 2, 0, 1, 2))
     for number, frame in enumerate(d.PerFrameFunctionalGroupsSequence):
         frame.MREchoSequence = [item(EffectiveEchoTime=10.0 if number < 3 else 80.0)]
+    second_brighter(d)
     file = saved(tmp_path, d)
     assert [s.part for s in list_series(file)] == ["echo time 10", "echo time 80"]
-    assert phantom.place_error(load_volume(file, series="s1b")) < 0.06
+    first, second = (load_volume(file, series=key) for key in ("s1a", "s1b"))
+    assert phantom.place_error(first) < 0.06
+    np.testing.assert_allclose(second.array - first.array, 10, atol=1e-3)
 
     d = phantom.enhanced(order=(0, 1, 2, 0, 1, 2))
     for number, frame in enumerate(d.PerFrameFunctionalGroupsSequence):
@@ -183,10 +193,13 @@ def test_gates_must_be_chosen(tmp_path):
     d = phantom.nuclear(slice_vector=[1, 2, 3, 1, 2, 3])
     d.ImageType = ["ORIGINAL", "PRIMARY", "RECON GATED TOMO", "EMISSION"]
     d.TimeSlotVector = [1, 1, 1, 2, 2, 2]
+    second_brighter(d)
     file = saved(tmp_path, d)
     with pytest.raises(InputError, match="series of 2 volumes by gate"):
         load_volume(file)
-    assert phantom.place_error(load_volume(file, frame=1)) < 0.06
+    first = load_volume(file, frame=0)
+    assert phantom.place_error(first) < 0.06
+    np.testing.assert_allclose(load_volume(file, frame=1).array - first.array, 10, atol=1e-3)
 
 
 def test_energy_windows_split_into_volumes(tmp_path):
