@@ -132,11 +132,13 @@ def test_what_is_unknown_is_removed():
     item = pydicom.Dataset()
     item.OperatorsName, item.SliceThickness = "SECRET", 3
     d.PixelMeasuresSequence = [item]
+    d.AcquisitionContextSequence = [item]
     d.private_block(0x0011, "SECRET", create=True).add_new(1, "LO", "SECRET")
     clean = Deidentifier("P").deidentified(d)
     assert "SECRET" not in str(clean)
     assert {e.keyword for e in clean.PixelMeasuresSequence[0]} == {"SliceThickness"}
     assert clean.Rows == 3
+    assert "AcquisitionContextSequence" in clean and not clean.AcquisitionContextSequence
     assert not {"InstitutionName", "SmokingStatus"} & set(clean.dir())
     assert d.InstitutionName == "SECRET", "the input is not changed"
 

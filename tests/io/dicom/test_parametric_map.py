@@ -78,16 +78,30 @@ def test_sources_of_another_study_are_listed_apart(tmp_path, highdicom):
 def test_map_belongs_to_the_study_and_says_what_it_is(tmp_path, highdicom, caplog):
     mri = load_volume(fused.mri_series(tmp_path / "mri"))
     study = read_source_study(tmp_path / "mri")
+    values = luminance(mri.array.shape)
     with caplog.at_level(logging.DEBUG):
-        file = save_luminance_map(tmp_path / "map.dcm", luminance(mri.array.shape), mri.affine, study=study)
+        file = save_luminance_map(tmp_path / "map.dcm", values, mri.affine, study=study)
     assert "SECRET" not in caplog.text
     d = pydicom.dcmread(file)
     assert (d.StudyInstanceUID, d.FrameOfReferenceUID) == (study.study_instance_uid, study.frame_of_reference_uid)
     assert d.PatientID == fused.SECRETS["PatientID"]
     assert d.SeriesDescription == "Fused luminance - Not for diagnostic use"
     assert d.SeriesNumber == 9002
-    unit = d.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0].MeasurementUnitsCodeSequence[0]
+    assert d.RecognizableVisualFeatures == "YES", "a face may be rebuilt from a head"
+    shared = d.SharedFunctionalGroupsSequence[0]
+    mapping, window, measures = (
+        shared[keyword][0]
+        for keyword in ("RealWorldValueMappingSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
+    )
+    unit = mapping.MeasurementUnitsCodeSequence[0]
     assert (unit.CodeValue, unit.CodingSchemeDesignator) == ("1", "UCUM")
+    assert (mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept) == (1, 0)
+    last, first = (mapping[f"DoubleFloatRealWorldValue{end}ValueMapped"].value for end in ("Last", "First"))
+    assert (first, last) == pytest.approx((values.min(), values.max()))
+    assert (window.WindowCenter, window.WindowWidth) == (0.5, 1)
+    x, y, step = mri.geometry.spacing_mm
+    assert list(measures.PixelSpacing) == pytest.approx([y, x])
+    assert measures.SpacingBetweenSlices == pytest.approx(step)
     fused.assert_valid(file, "ParametricMap")
 
 
