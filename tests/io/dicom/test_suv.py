@@ -41,6 +41,13 @@ def test_weights(weight, kg, warnings):
     assert len(scale.warnings) == warnings
 
 
+@pytest.mark.parametrize(("half_life", "warnings"), [(6500, 0), (6900, 0), (6200, 1), (7000, 1)])
+def test_a_half_life_beside_that_of_its_code_by_five_percent_is_warned_of(half_life, warnings):
+    scale = suv_scale(*pet(put(RadionuclideHalfLife=half_life)))
+    assert scale.factors == pytest.approx([expected(3600, half_life=half_life)], rel=1e-12)
+    assert len(scale.warnings) == warnings
+
+
 def test_dose_in_megabecquerel_is_warned_of():
     scale = suv_scale(*pet(lambda d, k: setattr(tracer(d), "RadionuclideTotalDose", 370)))
     assert scale.factors == pytest.approx([expected(3600)], rel=1e-12)

@@ -20,6 +20,9 @@ from upfusion_med.io.dicom.suv_refusal import SuvRefusedError
     [
         (drop("PatientWeight"), "Patient's Weight (0010,1030) is missing"),
         (put(PatientWeight=0), "Patient's Weight (0010,1030) is not positive"),
+        (put(PatientWeight=1.1e6), "no weight of a patient, neither in kg nor in g"),
+        (put(RadionuclideHalfLife=0.5), "no tracer has that"),
+        (put(RadionuclideHalfLife=2e8), "no tracer has that"),
         (put(PatientWeight=(70, 71)), "Patient's Weight (0010,1030) differs"),
         (drop("RadionuclideTotalDose"), "Radionuclide Total Dose (0018,1074) is missing"),
         (put(RadionuclideTotalDose=0), "Radionuclide Total Dose (0018,1074) is not positive"),
