@@ -9,6 +9,7 @@ import pytest
 from tests.io import dicom_phantom as phantom
 from upfusion_med.core import InputError, UsageError
 from upfusion_med.io import list_series, load_volume
+from upfusion_med.io.dicom import partition
 
 
 def test_echoes_split_and_each_reads(tmp_path):
@@ -67,6 +68,27 @@ def test_time_series_asks_for_a_frame_and_sorts_them(tmp_path, keyword, values, 
     assert list_series(folder)[0].frames == 3
     with pytest.raises(UsageError, match="frame 3"):
         load_volume(folder, frame=3)
+
+
+def test_frames_by_two_values_together_are_sorted_by_their_numbers(tmp_path):
+    folder = dynamic(tmp_path, "TriggerTime", [900, 1000, 900, 1000])
+    for number, file in enumerate(sorted(folder.iterdir())):
+        d = pydicom.dcmread(file)
+        d.TemporalPositionIdentifier = 9 if number < 2 * phantom.SLICES else 10
+        d.save_as(file)
+    with pytest.raises(InputError, match="series of 4 volumes by temporal position / trigger time"):
+        load_volume(folder)
+    frames = [load_volume(folder, frame=number).array for number in range(4)]
+    np.testing.assert_allclose([(frame - frames[0]).mean() for frame in frames], [0, 10, 20, 30], atol=1e-3)
+
+
+def test_a_series_of_more_volumes_than_can_be_chosen_from_is_refused(tmp_path, monkeypatch):
+    phantom.write(tmp_path, phantom.slices(tweak=lambda d, k: setattr(d, "EchoTime", 10 * (k + 1))))
+    monkeypatch.setattr(partition, "MAX_PARTS", 5)
+    assert len(list_series(tmp_path)) == 5
+    monkeypatch.setattr(partition, "MAX_PARTS", 4)
+    with pytest.raises(InputError, match="falls into more than 4 volumes by image type"):
+        load_volume(tmp_path)
 
 
 @pytest.mark.parametrize("lost", [9, 12, 14])
