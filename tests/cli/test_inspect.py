@@ -85,9 +85,19 @@ def test_time_series_file_shows_the_number_of_frames(app, tmp_path):
     assert json.loads(run(app, tmp_path / "t.nii", "--json").output)["frames"] == 6
 
 
-def test_picture_shows_its_facts(app, tmp_path):
+def test_several_patients_are_told(app, study):
+    assert "patients" not in run(app, study).output
+    phantom.write(study / "other", phantom.slices(series="t2", tweak=lambda d, k: setattr(d, "PatientID", "other")))
+    result = run(app, study)
+    assert "The images are of 2 patients; a series must be chosen." in result.output
+    assert json.loads(run(app, study, "--json").stdout)["patients"] == 2
+
+
+def test_picture_shows_its_facts_and_no_place_in_a_patient(app, tmp_path):
     save_picture(tmp_path / "p.png", np.arange(12, dtype=np.uint8).reshape(4, 3))
-    assert "4 x 3 x 1" in run(app, tmp_path / "p.png").output
+    shown = run(app, tmp_path / "p.png").output
+    assert "4 x 3" in shown and "grey levels" in shown
+    assert "4 x 3 x 1" not in shown and "mm" not in shown and "LPS" not in shown
 
 
 def test_missing_path_is_an_input_error(app, tmp_path):

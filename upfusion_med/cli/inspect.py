@@ -69,15 +69,19 @@ def _file_facts(path: str) -> dict[str, Any]:
 def _print_facts(console: Console, facts: dict[str, Any]) -> None:
     from rich.table import Table
 
+    from upfusion_med.io import FileKind
+
     table = Table(show_header=False, box=None)
     table.add_column(style="bold")
     table.add_column()
+    is_picture = facts["kind"] == FileKind.PICTURE.value
     rows = {
         "format": facts["kind"],
-        "size": " x ".join(map(str, facts["size"])) + (" RGB" if facts["colour"] else ""),
+        "size": " x ".join(map(str, facts["size"][: 2 if is_picture else 3])) + (" RGB" if facts["colour"] else ""),
         "frames": str(facts["frames"]) if facts["frames"] > 1 else "",
-        "spacing": _millimetres(facts["spacing_mm"]),
-        "axes grow to": facts["axis_codes"],
+        # those of a picture are made up
+        "spacing": "" if is_picture else _millimetres(facts["spacing_mm"]),
+        "axes grow to": "" if is_picture else facts["axis_codes"],
         "units": facts["units"],
         "values": _values(facts),
         "not finite": str(facts["not_finite"]) if facts["not_finite"] else "",
@@ -117,6 +121,8 @@ def _print_study(console: Console, study: StudySummary) -> None:
             console.print(f"[bold]{series.key}[/bold] frames by {escape(series.frame_name)}")
         for text in (*([series.problem] if series.problem else []), *series.warnings):
             console.print(f"[bold]{series.key}[/bold] {escape(text)}")
+    if study.patients > 1:
+        console.print(f"[bold]warning[/bold] The images are of {study.patients} patients; a series must be chosen.")
     if study.other_objects:
         console.print(f"Objects without pixels: {escape(', '.join(study.other_objects))}")
     for problem in study.problems:

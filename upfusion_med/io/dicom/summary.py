@@ -10,7 +10,7 @@ from upfusion_med.core import RAS_FROM_LPS, Geometry, InputError, Modality
 from upfusion_med.io.dicom.enhanced_pet import enhanced_units
 from upfusion_med.io.dicom.header import uid_digest
 from upfusion_med.io.dicom.scan import open_study
-from upfusion_med.io.dicom.stack import Stack, find_stacks
+from upfusion_med.io.dicom.stack import Stack, find_stacks, patient_digest
 from upfusion_med.io.dicom.suv import suv_scale
 from upfusion_med.io.units import ACTIVITY_UNITS, ARBITRARY_UNITS, COUNT_UNITS, HOUNSFIELD_UNITS, SUV_UNITS
 
@@ -74,11 +74,13 @@ class StudySummary:
         series: Its volumes.
         other_objects: Kinds of DICOM objects without pixels, such as reports.
         problems: Sentences about files that cannot be read; while there are any, nothing can be loaded.
+        patients: How many different patients its images are of; of several, a series must be chosen.
     """
 
     series: tuple[SeriesSummary, ...]
     other_objects: tuple[str, ...]
     problems: tuple[str, ...]
+    patients: int
 
 
 def describe_study(path: str | os.PathLike[str]) -> StudySummary:
@@ -89,7 +91,8 @@ def describe_study(path: str | os.PathLike[str]) -> StudySummary:
     """
     with open_study(path) as study:
         stacks = find_stacks(study.images, study.shown)
-        return StudySummary(tuple(summary_of(stack) for stack in stacks), study.others, study.problems)
+        patients = len({patient_digest(header) for header in study.images})
+        return StudySummary(tuple(summary_of(stack) for stack in stacks), study.others, study.problems, patients)
 
 
 def list_series(path: str | os.PathLike[str]) -> list[SeriesSummary]:
