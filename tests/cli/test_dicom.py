@@ -48,6 +48,14 @@ def test_the_series_joins_the_study_and_keeps_every_voxel(fused, tmp_path):
     assert "upfusion-tiny" in first.DerivationDescription
 
 
+def test_a_folder_in_the_way_and_a_series_of_no_study_are_refused(fused, tmp_path):
+    volume, mri = fused
+    full = upfusion("dicom", volume, "--output", mri)
+    assert (full.returncode, "--force" in full.stderr) == (2, False) and "is not empty" in full.stderr
+    alone = upfusion("dicom", volume, "--output", tmp_path / "out", "--mri-series", "s2")
+    assert (alone.returncode, "add --study" in alone.stderr) == (2, True)
+
+
 def test_the_folder_of_a_whole_study_is_a_study(fused, tmp_path):
     volume, mri = fused
     phantom.write(tmp_path / "mri" / "pet", phantom.slices(sop=phantom.PT, series="pet", tweak=phantom.pet_tags))

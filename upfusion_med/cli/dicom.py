@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from upfusion_med.core import GREY_LEVELS, InputError, Modality
+from upfusion_med.core import GREY_LEVELS, InputError, Modality, UsageError
 
 if TYPE_CHECKING:
     from upfusion_med.core import FrameChoice, Geometry
@@ -47,7 +47,9 @@ def dicom(
     from upfusion_med.io import Deidentifier, load_volume, save_colour_series
 
     frame = parse_frame(mri_frame)
-    check_output(output, force=False)
+    if study is None and (mri_series is not None or mri_frame is not None):
+        raise UsageError("--mri-series and --mri-frame choose from a study, and none is given; add --study.")
+    check_output(output, force=False, option="")
     volume = load_volume(fused)
     # a file of colours that are all grey, as a fused CT's are, is read as one channel of grey levels
     if not (volume.is_rgb or volume.units == GREY_LEVELS) or volume.is_picture:

@@ -47,7 +47,7 @@ def check_output(folder: Path, force: bool, inputs: Iterable[object] = (), optio
         folder: Where a result shall lie.
         force: The folder may hold something.
         inputs: Paths that are read; those that would be replaced are refused. Others than paths are passed over.
-        option: What sets ``force``, for the message.
+        option: What sets ``force``, for the message; "" where nothing does.
 
     Raises:
         UsageError: the folder or one above it is a file, it is not empty and ``force`` is not given, or something in
@@ -64,9 +64,8 @@ def check_output(folder: Path, force: bool, inputs: Iterable[object] = (), optio
     if place != folder:
         return
     if not force and folder_contents(folder) and not _is_unfinished(folder):
-        raise UsageError(
-            f"The output folder {folder} is not empty; choose another one, or add {option} to write into it."
-        )
+        way_out = f"choose another one, or add {option} to write into it" if option else "choose another one"
+        raise UsageError(f"The output folder {folder} is not empty; {way_out}.")
     replaced = {path.resolve() for path in written_before(folder)}
     for source in (Path(i) for i in inputs if isinstance(i, str | os.PathLike)):
         if replaced & {source.resolve(), *source.resolve().parents}:
