@@ -377,6 +377,16 @@ def test_outside_the_functional_field_of_view_alpha_blending_leaves_the_mri_alon
     assert alone.any()
 
 
+def test_a_study_of_which_only_air_lies_on_the_mri_is_warned_of(study):
+    mri, pet = study
+    affine = np.array(pet.affine)
+    affine[:3, 3] += 34 * affine[:3, 0] / np.linalg.norm(affine[:3, 0])
+    away = fuse(mri, replace(pet, affine=affine), BOTH, backend=MaximumBackend()).report
+    assert away["functional_inside_field_of_view"] > 0.1
+    assert [w for w in away["warnings"] if "Nothing of the functional image shows" in w]
+    assert not fuse(mri, pet, BOTH, backend=MaximumBackend()).report["warnings"]
+
+
 @pytest.mark.parametrize(
     ("window", "words"),
     [

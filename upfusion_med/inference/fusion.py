@@ -45,6 +45,10 @@ _TWO_PATIENTS = (
     "The MRI and the functional series are of different patients by Patient ID (0010,0020) or, where one has none, by "
     "Patient's Name (0010,0010) or Birth Date (0010,0030): check that both are of one patient. DICOM output is refused."
 )
+_NOTHING_SHOWN = (
+    "Nothing of the functional image shows on the MRI's grid: what lies there is at or below the low end of its "
+    "window. Check that both images lie in one space, and the window."
+)
 
 
 def fuse(
@@ -221,6 +225,8 @@ def prepare_study(
         _check_slices(mri, settings, mri_study, wanted)
     choice = choose_modality(settings.modality, functional, path)
     prepared = prepare(mri, functional, choice, settings, progress or SilentProgress())
+    if not prepared.functional.any():
+        prepared.facts["warnings"].append(_NOTHING_SHOWN)
     if two_patients:
         prepared.facts["warnings"].append(_TWO_PATIENTS)
     if swapped := order_doubt(mri, mri_path, path):
