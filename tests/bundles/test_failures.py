@@ -287,6 +287,11 @@ def test_folders_that_monai_reads_as_numbers_are_folders(bundles, tmp_path, monk
     [
         (["--datalist", "wrong.json"], "Error: The datalist wrong.json is not JSON", 3),
         (["--mri", "t1.nii.gz"], "Error: One image is missing", 2),
+        (
+            ["--mri", "a", "--functional", "b", "--ckpt_path", "no.pt"],
+            "Error: There are no weights no.pt. Those of a bundle are written by: upfusion weights bundle",
+            3,
+        ),
     ],
 )
 def test_the_command_says_what_is_wrong_in_one_line(bundles, tmp_path, options, words, code):
