@@ -205,6 +205,7 @@ def test_settings_come_from_their_words_and_wrong_ones_are_refused():
     assert fuse_settings(given) == FuseSettings(
         register=Registering.RIGID, opacity=(0.1, 0.5), attribution=True, lut="viridis"
     )
+    assert [fuse_settings({"mri_frame": frame}).mri_frame for frame in ("1", 1, "mean")] == [1, 1, "mean"]
     for wrong, words in (
         ({"colour": 1}, "no setting colour"),
         ({"register": "elastic"}, "expected one of auto, never, rigid"),

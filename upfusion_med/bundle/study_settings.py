@@ -44,6 +44,8 @@ def _converted(name: str, value: Any, kind: Any) -> Any:
         return as_bool(name, value)
     if kind in (str, str | None):
         return _as_text(name, value)
+    if name in ("mri_frame", "functional_frame") and isinstance(value, str) and value.isdecimal():
+        return int(value)
     return tuple(value) if isinstance(value, list) else value
 
 
