@@ -35,6 +35,29 @@ def test_echo_times_that_differ_by_rounding_stay_together(tmp_path):
     assert phantom.place_error(load_volume(tmp_path)) < 0.06
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value", "volumes"),
+    [
+        ("ImageOrientationPatient", [1, 0.00005, 0, -0.00005, 1, 0], 1),
+        ("ImageOrientationPatient", [1, 0.0005, 0, -0.0005, 1, 0], 2),
+        ("PixelSpacing", [1.50005, 1.25], 1),
+        ("PixelSpacing", [1.5, 1.2505], 2),
+        ("EchoTime", 10.05, 1),
+        ("EchoTime", 10.2, 2),
+        ("EchoTime", None, 2),
+        ("InversionTime", 900, 2),
+    ],
+)
+def test_slices_that_differ_by_more_than_rounding_are_volumes_of_their_own(tmp_path, keyword, value, volumes):
+    def tweak(d, k):
+        d.EchoTime = 10
+        if k > 2:
+            setattr(d, keyword, value)
+
+    phantom.write(tmp_path, phantom.slices(tweak=tweak))
+    assert len(list_series(tmp_path)) == volumes
+
+
 def dynamic(tmp_path, keyword, values):
     made = []
     for number, value in enumerate(values):
