@@ -75,7 +75,12 @@ def fuse(
         typer.Option(help="What FUNCTIONAL is; auto: from DICOM, the file name or the values.", rich_help_panel=_INPUT),
     ] = ModalityOption.AUTO,
     model: Annotated[
-        str, typer.Option(help="Model name (see: upfusion info) or a .safetensors file.", rich_help_panel=_NETWORK)
+        str,
+        typer.Option(
+            help="Model name (see: upfusion info), a .safetensors file, or the folder of an exported model (see: "
+            "upfusion weights export).",
+            rich_help_panel=_NETWORK,
+        ),
     ] = "upfusion",
     device: Annotated[
         Device, typer.Option(help="Where the network runs; auto takes a GPU if there is one.", rich_help_panel=_NETWORK)
