@@ -88,6 +88,8 @@ def test_wrong_boxes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "truth.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read as JSON"):
         detection.score_detection(tmp_path / "found.json", tmp_path / "truth.json")
+    with pytest.raises(InputError, match=r"gone\.json cannot be read: No such file or directory\. Check the path"):
+        detection.score_detection(tmp_path / "found.json", tmp_path / "gone.json")
 
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}
