@@ -27,3 +27,5 @@ def test_weights_of_another_backbone_are_refused(tmp_path):
     save_file({"stem.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match="lacks"):
         load_backbone(create("upfusion-tiny"), tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match=r"gone\.safetensors; docs/training\.md says how they are made"):
+        load_backbone(create("upfusion-tiny"), tmp_path / "gone.safetensors")

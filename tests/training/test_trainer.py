@@ -10,7 +10,7 @@ import torch
 from upfusion_med.core import InputError, UsageError
 from upfusion_med.training import losses, run_loop
 from upfusion_med.training.augmentation import PROMPT_SHARES
-from upfusion_med.training.export import export_weights
+from upfusion_med.training.export import export_weights, training_facts
 from upfusion_med.training.objective import loss_parts
 from upfusion_med.training.pairs import find_pairs, split_by_scene
 from upfusion_med.training.trainer import Trainer
@@ -159,7 +159,21 @@ def test_exported_weights_are_the_averaged_ones(config, tmp_path):
         assert torch.allclose(checkpoint.state[key], value.to(checkpoint.state[key].dtype), atol=2e-3), key
     assert set(checkpoint.prompts.codes) == set(PROMPT_SHARES)
     assert checkpoint.card["step"] == 4
+    assert checkpoint.card["training_pairs_by_set"] == {"street": len(trainer.training)}
     assert str(tmp_path) not in json.dumps(dict(checkpoint.card))
+
+
+def test_pictures_whose_names_say_no_set_are_counted_as_one(config):
+    for folder in (Path(config.visible), Path(config.infrared)):
+        for file in list(folder.iterdir()):
+            file.rename(file.with_name(file.name.removeprefix("street_")))
+    trainer = Trainer(config)
+    assert training_facts(trainer)["training_pairs_by_set"] == {"not named": len(trainer.training)}
+
+
+def test_text_codes_that_a_recipe_names_and_nobody_has_made_are_explained(config):
+    with pytest.raises(InputError, match=r"gone\.npz; docs/training\.md says how they are made"):
+        Trainer(replace(config, text_codes="gone.npz"))
 
 
 def test_a_larger_network_starts_as_the_smaller_one_whose_weights_it_is_given(config, tmp_path):
@@ -240,7 +254,7 @@ def test_a_mistyped_prompt_is_named(config, asked):
 
 
 def test_the_best_weights_cannot_be_chosen_without_held_out_scenes(config):
-    with pytest.raises(UsageError, match="needs held-out scenes"):
+    with pytest.raises(UsageError, match=r"needs held-out scenes, and none of [0-9]+ is"):
         Trainer(replace(config, validation_share=0.0, keep_best="mean"))
     with pytest.raises(InputError, match="All 4 pairs"):
         Trainer(replace(config, validation_share=1.0))

@@ -33,6 +33,8 @@ def load_backbone(network: nn.Module, path: Path) -> None:
         return
     try:
         tensors = {k.removeprefix("features."): v.float() for k, v in load_file(path).items()}
+    except FileNotFoundError as error:
+        raise InputError(f"There are no backbone weights {path}; docs/training.md says how they are made.") from error
     except (SafetensorError, OSError) as error:
         raise InputError(f"The backbone weights {path} cannot be read ({error}); expected safetensors.") from error
     wanted = features.state_dict()

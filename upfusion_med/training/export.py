@@ -22,7 +22,8 @@ def training_facts(trainer: Trainer) -> dict[str, Any]:
     config = {k: v for k, v in asdict(trainer.config).items() if k not in (*trainer.config.places, *_FILES)}
     sets: dict[str, int] = {}
     for pair in trainer.training:
-        key = pair.name.split("_")[0]
+        # "msrs_00001D_c1" says its set; of names such as "010001" (LLVIP) each would be a set of its own
+        key = pair.name.split("_")[0] if "_" in pair.name else "not named"
         sets[key] = sets.get(key, 0) + 1
     validations = [row for row in read_log(trainer.output) if "validation" in row]
     return {

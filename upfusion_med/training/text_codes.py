@@ -31,6 +31,8 @@ def read_text_codes(path: Path, encoder: str) -> dict[str, Tensor]:
                 str(n): torch.from_numpy(c.astype(np.float32))
                 for n, c in zip(table["names"], table[encoder], strict=True)
             }
+    except FileNotFoundError as error:
+        raise InputError(f"There are no text codes {path}; docs/training.md says how they are made.") from error
     except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise

@@ -255,7 +255,8 @@ def read_pairs(config: TrainingConfig) -> tuple[list[PicturePair], list[PictureP
         )
     if config.keep_best and not validation:
         raise UsageError(
-            "'keep_best' needs held-out scenes, and there are none; raise 'validation_share', or set it to null."
+            f"'keep_best' needs held-out scenes, and none of {len({p.scene for p in training})} is; raise "
+            "'validation_share', bring more scenes, or set 'keep_best' to null."
         )
     held = held_in_memory(validation, config.cache_gib)
     room = config.cache_gib - sum(p.visible.nbytes + p.infrared.nbytes for p in held) / 2**30
