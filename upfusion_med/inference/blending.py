@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from upfusion_med.core import UsageError
 from upfusion_med.inference.preparation import FloatArray, Prepared, paint
 from upfusion_med.transforms import colour
+from upfusion_med.transforms.onset import onset_of_study
 
 Ramp = tuple[float, float]
 
@@ -30,7 +31,8 @@ def neural(
     """
     chroma: FloatArray | None
     if prepared.legible is not None and prepared.uptake is not None:
-        shown, chroma = prepared.legible.show(luminance, prepared.uptake, spacing_mm, prepared.onset)
+        onset = onset_of_study(prepared.uptake, spacing_mm) if prepared.onset is None else prepared.onset
+        shown, chroma = prepared.legible.show(luminance, prepared.uptake, spacing_mm, onset)
     else:
         shown, chroma = luminance, prepared.chroma
     if ramp is None:

@@ -14,7 +14,8 @@ from upfusion_med.inference.alignment import Alignment, align
 from upfusion_med.inference.modality_choice import ModalityChoice
 from upfusion_med.inference.pair_check import check_pair
 from upfusion_med.transforms import colour, luts, window
-from upfusion_med.transforms.legible_colour import ONSET_OF_PICTURES, ONSET_OF_STUDIES, LegibleColours
+from upfusion_med.transforms.legible_colour import LegibleColours
+from upfusion_med.transforms.onset import ONSET_OF_PICTURES
 from upfusion_med.transforms.pseudo_colour import UPTAKE_UNITS, Palette
 
 FloatArray = NDArray[np.float32]
@@ -43,7 +44,7 @@ class Prepared:
         functional_window: Display window of a scalar functional image, or None.
         alignment: How the functional image came onto the MRI's grid.
         legible: Luminances at which the colours of ``uptake`` can be read, or None: they need not be.
-        onset: Uptake at which colours have fully set in.
+        onset: Uptake at which colours have fully set in; None: that of a measured study (`onset_of_study`).
         palette: What kept colours were drawn with, or None: not known, or the colours are those of ``lut``.
         visible_first: ``functional`` is the first image that was given, a visible picture, which gives the colours, and
             ``mri`` the second, an infrared one.
@@ -59,7 +60,7 @@ class Prepared:
     uptake: FloatArray | None = None
     brightness: float = 1.0
     legible: LegibleColours | None = None
-    onset: float = ONSET_OF_PICTURES
+    onset: float | None = ONSET_OF_PICTURES
     palette: Palette | None = None
     visible_first: bool = False
 
@@ -198,7 +199,7 @@ def _uptake(
     scale: window.Window | None,
 ) -> Prepared:
     """Scalar uptake, shown through a colour table; ``scale`` is None but for uptake read from a picture's colours."""
-    default, onset = (luts.DEFAULT_LUT, ONSET_OF_STUDIES) if scale is None else (luts.PICTURE_LUT, ONSET_OF_PICTURES)
+    default, onset = (luts.DEFAULT_LUT, None) if scale is None else (luts.PICTURE_LUT, ONSET_OF_PICTURES)
     if scale is None or settings.functional_window is not None:
         # The window is that of the study, not of the part of it that the MRI's grid happens to show.
         scale = _window(functional, modality, settings.functional_window)

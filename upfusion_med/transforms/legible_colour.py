@@ -21,14 +21,10 @@ from numpy.typing import NDArray
 
 from upfusion_med.core import UsageError
 from upfusion_med.transforms.legible_limits import LEVELS, legible_limits
+from upfusion_med.transforms.onset import ONSET_OF_PICTURES
 
 FloatArray = NDArray[np.float32]
 
-#: Uptake (parts of the table) at which colours have fully set in; below, the fused luminance shows more and more. In a
-#: picture the cold end of the palette is drawn on purpose (the first step of those of the atlas is 0.008 and 0.006); a
-#: measured study has some uptake in all tissue, and there the MRI must not be dimmed.
-ONSET_OF_PICTURES = 0.008
-ONSET_OF_STUDIES = 0.12
 #: Standard deviation of the Gaussian that splits smooth part and detail, millimetres: a folded cortex is detail.
 SMOOTH_MM = 3.0
 #: Share of the limits that the smooth part may take; the rest is left to the detail.
@@ -84,7 +80,7 @@ class LegibleColours:
         luminance: FloatArray,
         uptake: FloatArray,
         spacing_mm: tuple[float, float, float],
-        onset: float = ONSET_OF_PICTURES,
+        onset: float | FloatArray = ONSET_OF_PICTURES,
     ) -> tuple[FloatArray, FloatArray]:
         """Luminance and chroma under which the uptake can be read.
 
@@ -92,7 +88,7 @@ class LegibleColours:
             luminance: (I, J, K) fused luminance in 0..1.
             uptake: (I, J, K) position in the table in 0..1.
             spacing_mm: Of the grid; 1 for pictures.
-            onset: Uptake at which colours have fully set in, above 0.
+            onset: Uptake at which colours have fully set in, above 0; of all voxels, or (I, J, K).
 
         Returns:
             Luminance (I, J, K) in 0..1 and chroma (I, J, K, 3) for `colour.compose`, both inside the gamut. Where there
@@ -111,17 +107,18 @@ class LegibleColours:
         widest = [max(size, _WIDEST) for size in given.shape]
         sigma = [min(SMOOTH_MM / s, most) for s, most in zip(spacing_mm, widest, strict=True)]
         _smooth(smooth, inside | (given > 0), sigma)
+        onset = np.broadcast_to(np.asarray(onset, np.float32), luminance.shape)[box]
         shown = luminance.astype(np.float32, copy=True)
         chroma = np.zeros((*luminance.shape, 3), np.float32)
         for slab in slabs:
             where = inside[slab]
             shown[box][slab][where], chroma[box][slab][where] = self._shown(
-                given[slab][where], uptake[slab][where], smooth[slab][where], onset
+                given[slab][where], uptake[slab][where], smooth[slab][where], onset[slab][where]
             )
         return shown, chroma
 
     def _shown(
-        self, given: FloatArray, uptake: FloatArray, smooth: FloatArray, onset: float
+        self, given: FloatArray, uptake: FloatArray, smooth: FloatArray, onset: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Luminance (M,) and chroma (M, 3) of voxels with uptake, given the smooth part of what is added to them."""
         entry, smooth = self.entry(uptake), smooth.astype(np.float32, copy=False)
@@ -129,7 +126,7 @@ class LegibleColours:
         room = self.brightest[entry] - own, own - self.darkest[entry]
         wanted = _compress(smooth, room, (1 - own, own)) + (given - own - smooth)
         legible = own + _bound(wanted, room)
-        x = np.clip(uptake / np.float32(onset), 0, 1)
+        x = np.clip(uptake / onset, 0, 1)
         share = x * x * (3 - 2 * x)
         legible = np.clip(given + share * (legible - given), 0, 1)
         level = np.rint(legible * np.float32(LEVELS - 1)).astype(np.uint8)
