@@ -78,8 +78,8 @@ def test_pictures_are_spoken_of_as_what_they_are(tmp_path):
 
 def test_a_path_that_the_terminal_cannot_show_does_not_end_a_run_that_is_done(tmp_path, monkeypatch):
     pair, out = [tmp_path / name for name in ("visible.png", "infrared.png")], tmp_path / "\u6771"
-    for path in pair:
-        save_picture(path, np.arange(1024, dtype=np.uint8).reshape(32, 32))
+    for path, step in zip(pair, (1, -1), strict=True):
+        save_picture(path, np.arange(1024, dtype=np.uint8)[::step].reshape(32, 32))
     monkeypatch.setenv("PYTHONIOENCODING", "cp1252:strict")
     done = upfusion("fuse", *pair, "--output", out, "--modality", "infrared", "--blend", "alpha")
     assert (done.returncode, done.stderr) == (0, "")
