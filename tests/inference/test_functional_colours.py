@@ -110,6 +110,20 @@ def test_kept_colours_of_an_unknown_palette_have_no_colour_bar_and_a_line_says_s
     assert any(line.startswith("No colour bar") for line in notes)
 
 
+@pytest.mark.parametrize("picture", [False, True])
+def test_the_cold_border_of_uptake_darkens_a_bright_mri_in_pictures_alone(picture):
+    x, _, _ = np.mgrid[0:40, 0:40, 0 : 1 if picture else 12]
+    uptake = np.clip((x - 20) / 20, 0, 1)
+    palette = get_palette("rainbow").colours
+    pet = palette[np.rint(uptake * (len(palette) - 1)).astype(int)].astype(np.float32)
+    mri = Volume(np.where(x > 0, np.float32(240), 0), AFFINE, modality=Modality.MR, is_picture=picture)
+    colours = Volume(pet, AFFINE, RGB_LEVELS, Modality.PET, is_picture=picture)
+    shown = luma(run(mri, colours, mri_window=(0, 255)).volume.array)
+    darkened = 1 - shown[(uptake > 0) & (uptake < 0.06)] / 240
+    assert (darkened.max() > 0.5) == picture
+    assert (darkened.max() < 0.2) == (not picture)
+
+
 def test_a_palette_can_be_named_and_doubt_is_said(coloured):
     mri, pet, _ = coloured
     assert not run(mri, pet, functional_colours="rainbow").report["warnings"]

@@ -44,7 +44,7 @@ class Prepared:
         functional_window: Display window of a scalar functional image, or None.
         alignment: How the functional image came onto the MRI's grid.
         legible: Luminances at which the colours of ``uptake`` can be read, or None: they need not be.
-        onset: Uptake at which colours have fully set in; None: that of a measured study (`onset_of_study`).
+        onset: Uptake at which colours have fully set in; None: that of a study (`onset_of_study`).
         palette: What kept colours were drawn with, or None: not known, or the colours are those of ``lut``.
         visible_first: ``functional`` is the first image that was given, a visible picture, which gives the colours, and
             ``mri`` the second, an infrared one.
@@ -199,7 +199,8 @@ def _uptake(
     scale: window.Window | None,
 ) -> Prepared:
     """Scalar uptake, shown through a colour table; ``scale`` is None but for uptake read from a picture's colours."""
-    default, onset = (luts.DEFAULT_LUT, None) if scale is None else (luts.PICTURE_LUT, ONSET_OF_PICTURES)
+    default = luts.DEFAULT_LUT if scale is None else luts.PICTURE_LUT
+    onset = None if scale is None or not functional.is_picture else ONSET_OF_PICTURES
     if scale is None or settings.functional_window is not None:
         # The window is that of the study, not of the part of it that the MRI's grid happens to show.
         scale = _window(functional, modality, settings.functional_window)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
-#: Onset of pictures, in parts of the table: their cold end is drawn on purpose (the first step of the palettes of the
-#: atlas is 0.008 and 0.006).
+#: Onset of single pictures and of colours that are kept, in parts of the table: their cold end is drawn on purpose (the
+#: first step of the palettes of the atlas is 0.008 and 0.006).
 ONSET_OF_PICTURES = 0.008
-#: Onset of a measured study where tissue with uptake encloses a place, and where nothing does.
+#: Onset of a study where tissue with uptake encloses a place, and where nothing does.
 ONSET_ENCLOSED = 0.12
 ONSET_OPEN = 0.3
 #: What is no wider than this is enclosed by what lies around it, millimetres: most defects, and the ventricles.
@@ -26,7 +26,7 @@ QUIET_MM = 4.0
 
 
 def onset_of_study(uptake: FloatArray, spacing_mm: tuple[float, float, float]) -> FloatArray:
-    """Uptake at which the colours of a measured study have fully set in, voxel by voxel.
+    """Uptake at which the colours of a study have fully set in, voxel by voxel.
 
     What encloses a place is the closing of the smoothed uptake by a box (Serra, Image Analysis and Mathematical
     Morphology, 1982): it fills what is cold and narrow, and adds nothing around what is hot.
