@@ -90,5 +90,5 @@ def test_options_of_saving_without_an_effect_are_named():
 def test_an_opacity_for_an_infrared_picture_is_refused_for_what_it_is():
     settings = FuseSettings(modality=Modality.INFRARED, opacity=(0.0, 0.3))
     pair = (image("mri", is_picture=True), image("heat", is_picture=True))
-    with pytest.raises(UsageError, match="infrared picture"):
+    with pytest.raises(UsageError, match="an infrared image has none"):
         fuse(*pair, settings, backend=MaximumBackend())

@@ -54,6 +54,14 @@ def test_noise_in_cold_tissue_moves_the_onset_little():
     assert max(np.abs(np.diff(onset, axis=k)).max() for k in range(3)) < 0.005
 
 
+@pytest.mark.parametrize("spacing_mm", [(1.6, 1.0, 5.0), (0.8, 2.0, 3.0), (4.0, 1.5, 2.5)])
+def test_the_last_digits_of_a_spacing_decide_nothing(spacing_mm):
+    uptake = noise(0.2)
+    near = [tuple(x * (1 + sign * 1e-6) for x in spacing_mm) for sign in (-1, 1)]
+    one, other = (onset_of_study(uptake, spacing) for spacing in near)
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(1, 7, 5), (40, 1, 33), (3, 2, 1)])
 def test_grids_of_any_size_and_lengths_in_any_unit_are_taken(shape):
     uptake = np.full(shape, 0.5, np.float32)

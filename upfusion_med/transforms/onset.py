@@ -23,6 +23,8 @@ ONSET_OPEN = 0.3
 ENCLOSED_MM = 30.0
 #: Standard deviation of the Gaussian that takes the noise out of what encloses, and size of the cells, millimetres.
 QUIET_MM = 4.0
+#: Part by which a length may miss a whole number of voxels: the last digits of a spacing decide nothing.
+_SLACK = 1e-3
 
 
 def onset_of_study(uptake: FloatArray, spacing_mm: tuple[float, float, float]) -> FloatArray:
@@ -41,11 +43,12 @@ def onset_of_study(uptake: FloatArray, spacing_mm: tuple[float, float, float]) -
     from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 
     lengths = list(zip(uptake.shape, spacing_mm, strict=True))
-    steps = [min(max(round(QUIET_MM / mm), 1), count) for count, mm in lengths]
+    steps = [min(max(int(QUIET_MM / mm + 0.5 - _SLACK), 1), count) for count, mm in lengths]
     cells = _means(uptake, steps)
     sizes_mm = [step * mm for step, (_, mm) in zip(steps, lengths, strict=True)]
     quiet = gaussian_filter(cells, [min(QUIET_MM / mm, n) for mm, n in zip(sizes_mm, cells.shape, strict=True)])
-    width = [min(round(ENCLOSED_MM / mm), 2 * n) | 1 for mm, n in zip(sizes_mm, cells.shape, strict=True)]
+    reach = [min(int(ENCLOSED_MM / mm / 2 - _SLACK), n) for mm, n in zip(sizes_mm, cells.shape, strict=True)]
+    width = [2 * cells_beside + 1 for cells_beside in reach]
     enclosing = minimum_filter(maximum_filter(quiet, width, mode="nearest"), width, mode="nearest")
     x = np.clip(enclosing / np.float32(ONSET_OPEN), 0, 1)
     return _stretched(ONSET_OPEN - np.float32(ONSET_OPEN - ONSET_ENCLOSED) * x * x * (3 - 2 * x), steps, uptake.shape)
