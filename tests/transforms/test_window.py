@@ -187,7 +187,7 @@ def test_zero_stays_exactly_zero_and_the_high_end_is_white(high):
     ],
 )
 def test_a_window_that_hardly_fits_the_values_is_doubted(low, high, doubt):
-    said = window_doubt(_volume(np.arange(10.0).reshape(10, 1, 1), units="g/mL"), Window(low, high))
+    said = window_doubt(_volume(np.arange(10.0).reshape(10, 1, 1), units="g/mL"), Window(low, high), Modality.MR)
     assert doubt in said and bool(doubt) == bool(said)
 
 
