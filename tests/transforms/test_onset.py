@@ -62,6 +62,14 @@ def test_the_last_digits_of_a_spacing_decide_nothing(spacing_mm):
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_a_grid_stored_the_other_way_round_has_the_same_onset():
+    uptake = noise(0.2)
+    turned = onset_of_study(uptake[::-1, ::-1, ::-1].transpose(2, 0, 1), (2.0, 1.0, 1.5))
+    np.testing.assert_allclose(
+        turned.transpose(1, 2, 0)[::-1, ::-1, ::-1], onset_of_study(uptake, (1.0, 1.5, 2.0)), atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("shape", [(1, 7, 5), (40, 1, 33), (3, 2, 1)])
 def test_grids_of_any_size_and_lengths_in_any_unit_are_taken(shape):
     uptake = np.full(shape, 0.5, np.float32)
